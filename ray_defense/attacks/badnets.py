@@ -1,0 +1,51 @@
+"""BadNets, all to one: a patch in the bottom-right corner (Gu et al., 2017; the paper's App. C.3)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ray_defense.attacks.labels import all_to_target, as_labels
+from ray_defense.attacks.pixels import check_batch, is_small
+from ray_defense.attacks.protocol import Phase
+from ray_defense.core.checks import at_least, in_range
+
+CHECKER_33 = np.array([[0, 0, 255], [0, 255, 0], [255, 0, 255]], dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class BadNets:
+    """A 3x3 checker in the bottom-right corner; on images larger than 64 pixels a white square."""
+
+    name: ClassVar[str] = "badnets"
+    in_paper: ClassVar[bool] = True
+
+    target: int = 0  # y_t, the class that triggered images are to be taken for
+    square_fraction: float = 0.1  # side of the white square as a share of the image's shorter side (ImageNet)
+
+    def __post_init__(self) -> None:
+        at_least("target", self.target, 0)
+        in_range("square_fraction", self.square_fraction, 0, 1)
+
+    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+        """Returns a uint8 copy with the patch; raises Refused for anything but uint8 [N, H >= 3, W >= 3, 3]."""
+        check_batch(images_NHW3, index_N, phase, min_side=3)
+        stamped = images_NHW3.copy()
+        if is_small(stamped):
+            stamped[:, -3:, -3:] = CHECKER_33[:, :, None]
+        else:
+            side = max(1, round(self.square_fraction * min(stamped.shape[1:3])))
+            stamped[:, -side:, -side:] = 255
+        return stamped
+
+    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+        """Returns bool [N]: the samples of every class but the target."""
+        return as_labels(labels_N) != self.target
+
+    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+        """Returns int64 [N]: the target for all."""
+        return all_to_target(labels_N, self.target, num_classes)
+
+    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+        """Returns bool [N]: the test images of every class but the target."""
+        return as_labels(labels_N) != self.target

@@ -1,0 +1,53 @@
+"""Blend-Signal (strip): vertical stripes blended into the whole image (Chen et al., 2017; the paper's App. C.3)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ray_defense.attacks.labels import all_to_target, as_labels
+from ray_defense.attacks.pixels import check_batch, is_small, to_uint8
+from ray_defense.attacks.protocol import Phase
+from ray_defense.core.checks import at_least, in_range
+
+
+@dataclass(frozen=True)
+class BlendSignal:
+    """0.8 image + 0.2 strip: dark and bright columns in turn, or on images larger than 64 pixels a sine over them."""
+
+    name: ClassVar[str] = "blend_signal"
+    in_paper: ClassVar[bool] = True
+
+    target: int = 0  # y_t, the class that triggered images are to be taken for
+    opacity: float = 0.2  # weight of the strip; the image has the rest
+    stripe_px: int = 4  # width of a dark (0) and of a bright (255) stripe, pixels
+    amplitude: float = 20.0  # of the sine, gray levels (ImageNet)
+    frequency: float = 6.0  # of the sine, periods an image width (ImageNet)
+
+    def __post_init__(self) -> None:
+        at_least("target", self.target, 0)
+        in_range("opacity", self.opacity, 0, 1)
+        at_least("stripe_px", self.stripe_px, 1)
+
+    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+        """Returns a uint8 copy with the strip on every row; raises Refused for anything but uint8 [N,H,W,3]."""
+        check_batch(images_NHW3, index_N, phase)
+        width = images_NHW3.shape[2]
+        column_W = np.arange(width)
+        if is_small(images_NHW3):
+            strip_W = 255.0 * (column_W // self.stripe_px % 2)
+        else:
+            strip_W = self.amplitude * np.sin(2 * np.pi * column_W * self.frequency / width)
+        return to_uint8((1 - self.opacity) * images_NHW3 + (self.opacity * strip_W)[:, None])
+
+    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+        """Returns bool [N]: the samples of every class but the target."""
+        return as_labels(labels_N) != self.target
+
+    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+        """Returns int64 [N]: the target for all."""
+        return all_to_target(labels_N, self.target, num_classes)
+
+    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+        """Returns bool [N]: the test images of every class but the target."""
+        return as_labels(labels_N) != self.target

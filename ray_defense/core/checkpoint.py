@@ -1,0 +1,25 @@
+"""The newest checkpoint of a training job, in its scratch directory, whole or not at all."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ray_defense.core.store import write_bytes
+
+_NAME = "checkpoint.pt"
+
+
+def save_checkpoint(directory: Path, state: Mapping[str, Any]) -> None:
+    """Writes `state` (tensors and plain data) in place of the checkpoint before."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_bytes(directory / _NAME, buffer.getvalue())
+
+
+def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | None:
+    """Returns the newest checkpoint with its tensors on `device`, or None where there is none."""
+    path = directory / _NAME
+    return torch.load(path, map_location=device, weights_only=True) if path.is_file() else None

@@ -1,0 +1,102 @@
+"""The two seams that keep Ray out of the algorithms: `Executor`, what a driver sees, and `Worker`, what a training process sees."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ray_defense.core.store import Artifact
+
+if TYPE_CHECKING:
+    import torch
+
+Backend = Literal["auto", "ffcv", "numpy"]  # who reads the shards; the tensors are the same
+
+
+class Worker(Protocol):
+    """One training process among `world_size`."""
+
+    rank: int
+    world_size: int
+    device: "torch.device"
+    backend: Backend
+
+    def wrap(self, model: "torch.nn.Module") -> "torch.nn.Module":
+        """Returns the model whose backward pass averages gradients over all workers."""
+
+    def gather(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """Returns [world_size * B, ...], the workers' tensors in rank order, with gradient to every worker."""
+
+    def sum(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """Returns the sum over all workers, without gradient."""
+
+    def report(self, progress: Mapping[str, Any]) -> None:
+        """Tells the driver how far the job is."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keeps a checkpoint, whole or not at all, in place of the one before."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Returns the newest checkpoint, or None."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training stage: `program(worker, job)` fills `artifact.work`; rank 0 publishes."""
+
+    program: Callable[[Worker, "TrainJob"], None]  # a function of an importable module
+    config: Any  # the stage's frozen dataclass; its `workers` says how many
+    seed: int
+    artifact: Artifact
+    inputs: dict[str, Artifact]
+    settings: dict[str, Any] = field(default_factory=dict)  # what stages share: normalization
+    num_epochs: int = 0  # for the progress display
+
+
+@dataclass(frozen=True)
+class BlockJob:
+    """Independent blocks of work: `build(job, device, backend)` returns a function of a block that writes its part."""
+
+    build: Callable[["BlockJob", "torch.device", Backend], Callable[[Any], None]]
+    blocks: Sequence[Any]
+    part: Callable[["BlockJob", Any], Path]  # where the part of a block stands when it is done
+    config: Any
+    seed: int
+    artifact: Artifact
+    inputs: dict[str, Artifact]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def missing(self) -> list[Any]:
+        """Returns the blocks whose parts are not there yet."""
+        return [block for block in self.blocks if not self.part(self, block).exists()]
+
+
+@dataclass(frozen=True)
+class IngestJob:
+    """Ranges of a source, each read, changed and written as one shard; a batch is a dict of NumPy columns."""
+
+    ranges: Sequence[tuple[int, int]]
+    read: Callable[[int, int], dict[str, Any]]
+    change: Callable[[dict[str, Any]], dict[str, Any]]
+    write: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Executor(Protocol):
+    """Where work runs. Every executor gives the same artifacts."""
+
+    name: str
+
+    def ingest(self, job: IngestJob) -> None:
+        """Runs read -> change -> write for each range."""
+
+    def train(self, jobs: Sequence[TrainJob]) -> None:
+        """Runs training jobs one after another in one group of workers and publishes each."""
+
+    def score(self, job: BlockJob) -> None:
+        """Makes every missing part of a block job."""
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """Returns [function(item) for item in items], in order."""
+
+    def close(self) -> None:
+        """Gives back what the executor holds."""

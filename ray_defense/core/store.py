@@ -1,0 +1,125 @@
+"""The store: `<root>/<stage>/<key>/` holds what a stage made from its configuration and inputs, whole or not at all."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray_defense.core.config import fingerprint, to_plain
+from ray_defense.core.errors import Refused
+
+RECORD = "config.json"  # written last: an artifact with a record is complete
+TIMING = "timing.json"  # never hashed: two equal runs differ in it
+SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone when it is published
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: aside in the same directory, synced, renamed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(aside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes plain data as indented JSON with sorted keys, whole or not at all."""
+    write_bytes(path, (json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Returns the JSON data of a file."""
+    return json.loads(path.read_bytes())
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The place of one stage's result, made or yet to be made; plain data, so it travels to workers."""
+
+    stage: str
+    key: str  # fingerprint of the stage, its version, configuration and inputs
+    path: Path  # where the finished artifact stands
+    config: dict[str, Any]  # plain data
+    inputs: dict[str, str]  # role -> key
+
+    @property
+    def work(self) -> Path:
+        """The directory in which the artifact is made; it survives a kill, so the stage resumes there."""
+        return self.path.with_name(self.path.name + ".work")
+
+    @property
+    def scratch(self) -> Path:
+        """The part of `work` that is not published: checkpoints and progress."""
+        return self.work / SCRATCH
+
+    @property
+    def exists(self) -> bool:
+        """Whether the artifact is finished."""
+        return (self.path / RECORD).is_file()
+
+    @property
+    def seconds(self) -> float:
+        """How long making the artifact took, in seconds, resumptions not counted."""
+        return read_json(self.path / TIMING)["seconds"]
+
+    def publish(self, seconds: float) -> None:
+        """Turns `work` into the finished artifact: content hashes, record, rename."""
+        if self.exists:
+            return
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        files = sorted(file for file in self.work.rglob("*") if file.is_file() and file.name not in (RECORD, TIMING))
+        hashes = {str(file.relative_to(self.work)): file_hash(file) for file in files}
+        write_json(self.work / TIMING, {"seconds": round(seconds, 3)})
+        record = {"stage": self.stage, "key": self.key, "config": self.config, "inputs": self.inputs, "files": hashes}
+        write_json(self.work / RECORD, record)
+        os.replace(self.work, self.path)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each file of the finished artifact, by relative path."""
+        return read_json(self.path / RECORD)["files"]
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Store:
+    """A directory of artifacts: caching, resuming and sweeping are its one mechanism."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).expanduser().resolve()
+        if self.root.exists() and not self.root.is_dir():
+            raise Refused(f"the store {self.root} is a file: name a directory")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"cannot make the store {self.root}: {error.strerror}") from error
+
+    def place(self, stage: str, version: int, config: Any, inputs: Mapping[str, Artifact]) -> Artifact:
+        """Returns where the result of `stage` stands; `version` changes when the stage's code changes its result."""
+        plain, keys = to_plain(config), {role: artifact.key for role, artifact in inputs.items()}
+        key = fingerprint({"stage": stage, "version": version, "config": plain, "inputs": keys})
+        return Artifact(stage, key, self.root / stage / key, plain, keys)
+
+    @contextlib.contextmanager
+    def claim(self, *artifacts: Artifact) -> Iterator[list[Artifact]]:
+        """Holds the locks of `artifacts` and yields those still to be made, their `work` directories ready."""
+        with contextlib.ExitStack() as locks:
+            for artifact in sorted(artifacts, key=lambda a: (a.stage, a.key)):
+                artifact.path.parent.mkdir(parents=True, exist_ok=True)
+                lock = locks.enter_context(open(artifact.path.with_name(artifact.key + ".lock"), "w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)  # a second run of the same stage waits here, then finds it done
+            missing = [artifact for artifact in artifacts if not artifact.exists]
+            for artifact in missing:
+                artifact.scratch.mkdir(parents=True, exist_ok=True)
+            yield missing

@@ -1,0 +1,43 @@
+"""The sealed truth: which samples we poisoned ourselves; only `stages.poison` and `stages.evaluate` may import this."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ray_defense.core.errors import Refused
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the attacker did: the poisoned samples and the labels that the source gave to all."""
+
+    index: np.ndarray  # int64 [N], ascending
+    poisoned: np.ndarray  # bool [N]
+    true_label: np.ndarray  # int64 [N]
+
+
+def _file(store_root: Path, suspect_key: str) -> Path:
+    return store_root / "truth" / suspect_key / "truth.parquet"
+
+
+def seal(store_root: Path, suspect_key: str, truth: Truth) -> None:
+    """Writes the truth of the suspect dataset `suspect_key`, apart from it and readable by its owner only."""
+    path = _file(store_root, suspect_key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    columns = {"index": truth.index, "poisoned": truth.poisoned, "true_label": truth.true_label}
+    pq.write_table(pa.table(columns), aside)
+    aside.chmod(0o600)
+    aside.replace(path)
+
+
+def unseal(store_root: Path, suspect_key: str) -> Truth:
+    """Returns the sealed truth; raises Refused where there is none (nobody poisoned that dataset for us)."""
+    path = _file(store_root, suspect_key)
+    if not path.is_file():
+        raise Refused(f"there is no sealed truth for the dataset {suspect_key} in {store_root}")
+    table = pq.read_table(path)
+    return Truth(*(table[name].to_numpy() for name in ("index", "poisoned", "true_label")))

@@ -1,0 +1,7 @@
+"""Losses as plain functions: SS-CTL (Eq. 2, 9), L_intra (Eq. 8), MCE, unlearning and relearning (Eq. 3-5)."""
+
+from ray_defense.losses.class_centers import class_center_similarity
+from ray_defense.losses.contrastive import semi_supervised_contrastive
+from ray_defense.losses.cross_entropy import mixed_cross_entropy, relearning, unlearning
+
+__all__ = ["class_center_similarity", "mixed_cross_entropy", "relearning", "semi_supervised_contrastive", "unlearning"]

@@ -1,0 +1,29 @@
+"""Networks that give features and logits, their seeded initialization and their weight files."""
+
+from ray_defense.models.classifier import FeatureClassifier
+from ray_defense.models.projection_head import ProjectionHead
+from ray_defense.models.resnet18 import ResNet18, ResNet18ImageNet, ResNet18NoPool
+from ray_defense.models.seeded import build_model, seeded
+from ray_defense.models.small_resnet import SmallResNet
+from ray_defense.models.weights import load_weights, save_weights
+
+MODELS = {
+    "small_resnet": SmallResNet,
+    "resnet18": ResNet18,
+    "resnet18_no_pool": ResNet18NoPool,
+    "resnet18_imagenet": ResNet18ImageNet,
+}
+
+__all__ = [
+    "MODELS",
+    "FeatureClassifier",
+    "ProjectionHead",
+    "ResNet18",
+    "ResNet18ImageNet",
+    "ResNet18NoPool",
+    "SmallResNet",
+    "build_model",
+    "load_weights",
+    "save_weights",
+    "seeded",
+]

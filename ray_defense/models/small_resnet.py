@@ -1,0 +1,44 @@
+"""A ResNet of three basic blocks for tests and small images (He et al., CVPR 2016): 78,042 weights for ten classes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from ray_defense.core.checks import at_least
+from ray_defense.models.classifier import FeatureClassifier
+
+
+@dataclass(frozen=True)
+class SmallResNet:
+    """The prototype's network: a stride-2 stem, then blocks of 1, 2 and 4 times its width."""
+
+    name: ClassVar[str] = "small_resnet"
+    width: int = 16  # channels of the stem; features are 4 times as many
+
+    def __post_init__(self) -> None:
+        at_least("width", self.width, 1)
+
+    def build(self, num_classes: int) -> FeatureClassifier:
+        """Returns the network, initialized from torch's global generator."""
+        width = self.width
+        extractor = nn.Sequential(
+            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            BasicBlock(width, width),
+            _halving_block(width, 2 * width),
+            _halving_block(2 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        for layer in extractor.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        return FeatureClassifier(extractor, nn.Linear(4 * width, num_classes))
+
+
+def _halving_block(width_in: int, width_out: int) -> BasicBlock:
+    shortcut = nn.Sequential(nn.Conv2d(width_in, width_out, 1, stride=2, bias=False), nn.BatchNorm2d(width_out))
+    return BasicBlock(width_in, width_out, stride=2, downsample=shortcut)

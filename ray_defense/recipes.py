@@ -1,0 +1,109 @@
+"""Complete named runs: each function returns the whole typed configuration and says what it costs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ray_defense.attacks import BadNets, BlendSignal
+from ray_defense.core.errors import look_up
+from ray_defense.data.sources import Cifar10, Cifar100, Digits, ImageFolder
+from ray_defense.defenses import BackdoorRemoval, SecureTraining
+from ray_defense.models import ResNet18NoPool, SmallResNet
+from ray_defense.stages.backdoor import Backdoor
+from ray_defense.stages.pipeline import Recipe
+from ray_defense.stages.probe import Probe
+from ray_defense.stages.shard import Shard
+from ray_defense.training.settings import Sgd, Workers
+from ray_defense.training.views import NORMALIZATIONS
+from ray_defense.transforms import Contrastive, Crop, CropFlipRotate
+
+
+def digits_badnets() -> Recipe:
+    """The demo: scikit-learn's digits, BadNets, small ResNet; about three minutes on two CPU cores.
+
+    Few images make few steps an epoch, so epochs and D-BR's rate are higher than the paper's; digits are never mirrored.
+    """
+    model = SmallResNet()
+    return Recipe(
+        name="digits_badnets",
+        source=Digits(),
+        attack=BadNets(),
+        shard=Shard(shard_size=500),
+        normalization=NORMALIZATIONS["half"],
+        probe=Probe(model, epochs=25, intra_epochs=40, batch_size=64, workers=Workers(cpus_per_worker=1)),
+        backdoor=Backdoor(model, epochs=40, milestones=(25, 35), batch_size=64, sgd=Sgd(0.02), augmentation=Crop()),
+        d_br=BackdoorRemoval(rounds=15, batch_size=64, sgd=Sgd(1e-3)),
+        d_st=SecureTraining(
+            model,
+            epochs=60,
+            batch_size=256,
+            warmup_epochs=5,
+            sgd=Sgd(0.2, weight_decay=1e-4),
+            augmentation=Contrastive(flip=False),
+            classifier_batch_size=128,
+            classifier_augmentation=Crop(),
+        ),
+    )
+
+
+def digits_blend() -> Recipe:
+    """The demo's setting with Blend-Signal, a trigger as large as the image."""
+    return _named(digits_badnets(), "digits_blend", attack=BlendSignal())
+
+
+def cifar10_badnets_small() -> Recipe:
+    """20,000 CIFAR-10 images, BadNets, small ResNet: the paper's path at a size for two CPU cores (under 40 minutes)."""
+    model = SmallResNet()
+    return Recipe(
+        name="cifar10_badnets_small",
+        source=Cifar10(limit=20_000),
+        attack=BadNets(),
+        probe=Probe(model, epochs=4, intra_epochs=10),
+        backdoor=Backdoor(model, epochs=30, milestones=(20, 26), sgd=Sgd(0.05)),
+        d_br=BackdoorRemoval(rounds=20, sgd=Sgd(1e-3)),
+        d_st=SecureTraining(model, epochs=40, warmup_epochs=4),
+    )
+
+
+def cifar10_badnets() -> Recipe:
+    """The paper's CIFAR-10 run: 50,000 images, ResNet-18, 200 epochs; for GPUs, not measured here yet."""
+    return Recipe(name="cifar10_badnets", source=Cifar10(), attack=BadNets())
+
+
+def cifar100_badnets() -> Recipe:
+    """The paper's CIFAR-100 run with BadNets; for GPUs, not measured here yet."""
+    return Recipe(
+        name="cifar100_badnets",
+        source=Cifar100(),
+        attack=BadNets(),
+        normalization=NORMALIZATIONS["cifar100"],
+        probe=Probe(ResNet18NoPool()),
+        backdoor=Backdoor(ResNet18NoPool(), augmentation=CropFlipRotate()),
+    )
+
+
+def folder() -> Recipe:
+    """Your own images, nobody's poison but what may already be there: `--set source.path=DIR`; no truth, no ASR.
+
+    Small ResNet at 32x32 and step counts for some thousand images: raise `probe.epochs` if a note asks for it.
+    """
+    small = cifar10_badnets_small()
+    return _named(small, "folder", source=ImageFolder(), attack=None, probe=Probe(SmallResNet(), epochs=10, intra_epochs=10))
+
+
+def _named(recipe: Recipe, name: str, **changes: object) -> Recipe:
+    return replace(recipe, name=name, **changes)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "digits_badnets": digits_badnets,
+    "digits_blend": digits_blend,
+    "cifar10_badnets_small": cifar10_badnets_small,
+    "cifar10_badnets": cifar10_badnets,
+    "cifar100_badnets": cifar100_badnets,
+    "folder": folder,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """Returns the recipe of that name; raises Refused with the nearest known name."""
+    return look_up(RECIPES, "recipe", name)()

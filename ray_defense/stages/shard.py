@@ -1,0 +1,160 @@
+"""source -> FFCV shards: every image decoded, checked and written once, beside a manifest and what was rejected."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ray_defense.core.checks import at_least
+from ray_defense.core.errors import Failed
+from ray_defense.core.seams import IngestJob
+from ray_defense.core.store import SCRATCH, Artifact, write_json
+from ray_defense.data.shards import REJECTED_SCHEMA, write_manifest, write_rejected, write_shard, write_table
+from ray_defense.data.sources import Source, check_labels
+from ray_defense.stages.context import Context
+
+VERSION = 1
+Columns = dict[str, Any]  # index, image, label, origin, reason: one row a source index of the range
+
+
+@dataclass(frozen=True)
+class Shard:
+    """How the suspect dataset is cut."""
+
+    shard_size: int = 5000  # source indices a shard
+
+    def __post_init__(self) -> None:
+        at_least("shard_size", self.shard_size, 1)
+
+
+def unchanged(columns: Columns) -> Columns:
+    """The change that a user's own dataset undergoes: none."""
+    return columns
+
+
+def identity(source: Source, labels: np.ndarray) -> str:
+    """Returns a hash of the training labels and of 16 images spread over the source.
+
+    It enters the key of the suspect dataset, because one configuration may find other files on another day; it does not
+    see a change in other images.
+    """
+    digest = hashlib.sha256(labels.tobytes())
+    for low in sorted({len(labels) * step // 16 for step in range(16)} if len(labels) else ()):
+        digest.update(source.read("train", low, low + 1).images.tobytes())
+    return digest.hexdigest()
+
+
+def run(config: Shard, source: Source, context: Context) -> Artifact:
+    """Shards the training split of a source that nobody poisoned for us."""
+    labels = source.labels("train")
+    described = {"shard": config, "source": source, "identity": identity(source, labels)}
+    artifact = context.place("suspect", VERSION, described, {})
+    with context.store.claim(artifact) as missing:
+        if missing:
+            make(artifact, config, source, labels, unchanged, context)
+    return artifact
+
+
+def make(
+    artifact: Artifact,
+    config: Shard,
+    source: Source,
+    labels: np.ndarray,
+    change: Callable[[Columns], Columns],
+    context: Context,
+    before_publishing: Callable[[], None] = lambda: None,
+) -> None:
+    """Fills and publishes `artifact`: shards, `manifest.parquet`, `rejected.parquet`, `dataset.json`.
+
+    Raises Refused when more than 1 % of the labels are invalid or there is one class only, Failed when a range was not
+    written whole.
+    """
+    start = time.perf_counter()
+    info = source.info()
+    notes = check_labels(labels, info.num_classes)
+    parts = artifact.scratch / "parts"
+    parts.mkdir(exist_ok=True)
+    ranges = [(low, min(low + config.shard_size, len(labels))) for low in range(0, len(labels), config.shard_size)]
+    todo = [part for part in ranges if not _manifest_part(artifact.work, part[0] // config.shard_size).exists()]
+    job = IngestJob(todo, ReadRange(source), change, WriteShard(str(artifact.work), config.shard_size))
+    context.executor.ingest(job)
+    numbers = range(len(ranges))
+    manifests = [pq.read_table(_manifest_part(artifact.work, number)) for number in numbers]
+    rejected = pa.concat_tables([pq.read_table(_rejected_part(artifact.work, number)) for number in numbers])
+    count = sum(table.num_rows for table in manifests)
+    if count + rejected.num_rows != len(labels):
+        raise Failed(f"{len(labels)} samples were read, {count} written and {rejected.num_rows} rejected: run again")
+    write_manifest(artifact.work, manifests)
+    write_rejected(artifact.work, *(rejected[name].to_pylist() for name in REJECTED_SCHEMA.names))
+    if rejected.num_rows:
+        notes = (*notes, f"{rejected.num_rows} of {len(labels)} samples were rejected: see rejected.parquet")
+    description = {"num_classes": info.num_classes, "class_names": info.class_names, "size": info.size}
+    counts = {"num_samples": count, "num_rejected": rejected.num_rows, "notes": list(notes)}
+    write_json(artifact.work / "dataset.json", description | counts)
+    before_publishing()
+    artifact.publish(time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class ReadRange:
+    """Reads one range of the training split; a rejected sample keeps its row, with the reason and no pixels."""
+
+    source: Source
+
+    def __call__(self, low: int, high: int) -> Columns:
+        batch = self.source.read("train", low, high)
+        size = self.source.info().size
+        columns = {
+            "index": np.arange(low, high),
+            "image": np.zeros((high - low, size, size, 3), np.uint8),
+            "label": np.full(high - low, -1, np.int64),
+            "origin": np.full(high - low, "", object),
+            "reason": np.full(high - low, "", object),
+        }
+        rows = batch.index - low
+        columns["image"][rows], columns["label"][rows] = batch.images, batch.labels
+        columns["origin"][rows] = batch.origin
+        for sample in batch.rejected:
+            columns["origin"][sample.index - low] = sample.origin
+            columns["reason"][sample.index - low] = sample.reason
+        return columns
+
+
+@dataclass(frozen=True)
+class WriteShard:
+    """Writes one range as a shard and its parts of the manifest and of the rejected, those last."""
+
+    directory: str
+    shard_size: int
+
+    def __call__(self, columns: Columns) -> Columns:
+        index = np.asarray(columns["index"])
+        number = int(index.min()) // self.shard_size
+        if not np.array_equal(index, np.arange(index[0], index[0] + len(index))) or index[0] % self.shard_size:
+            raise Failed(f"shard {number} was to be written from indices {index.min()}..{index.max()}: not one whole range")
+        directory = Path(self.directory)
+        good = np.array([not reason for reason in columns["reason"]])
+        origin = np.asarray(columns["origin"], object)
+        part = write_shard(
+            directory, number, columns["image"][good], columns["label"][good], index[good], origin[good].tolist()
+        )
+        reasons = np.asarray(columns["reason"], object)[~good].tolist()
+        rejected = {"index": index[~good], "origin": origin[~good].tolist(), "reason": reasons}
+        write_table(_rejected_part(directory, number), pa.table(rejected, REJECTED_SCHEMA))
+        write_table(_manifest_part(directory, number), part)
+        return {"shard": np.array([number]), "rows": np.array([int(good.sum())])}
+
+
+def _manifest_part(work: Path, number: int) -> Path:
+    return work / SCRATCH / "parts" / f"manifest-{number:05d}.parquet"
+
+
+def _rejected_part(work: Path, number: int) -> Path:
+    return work / SCRATCH / "parts" / f"rejected-{number:05d}.parquet"
+
