@@ -22,25 +22,28 @@ def digits_badnets() -> Recipe:
 
     Few images make few steps an epoch, so epochs and D-BR's rate are higher than the paper's; digits are never mirrored.
     """
-    model = SmallResNet()
+    model, one = SmallResNet(), Workers(cpus_per_worker=1)  # batches this small gain nothing from a second thread
     return Recipe(
         name="digits_badnets",
         source=Digits(),
         attack=BadNets(),
         shard=Shard(shard_size=500),
         normalization=NORMALIZATIONS["half"],
-        probe=Probe(model, epochs=25, intra_epochs=40, batch_size=64, workers=Workers(cpus_per_worker=1)),
-        backdoor=Backdoor(model, epochs=40, milestones=(25, 35), batch_size=64, sgd=Sgd(0.02), augmentation=Crop()),
-        d_br=BackdoorRemoval(rounds=15, batch_size=64, sgd=Sgd(1e-3)),
+        probe=Probe(model, epochs=25, intra_epochs=40, batch_size=64, workers=one),
+        backdoor=Backdoor(
+            model, epochs=40, milestones=(25, 35), batch_size=64, sgd=Sgd(0.02), augmentation=Crop(), workers=one
+        ),
+        d_br=BackdoorRemoval(rounds=30, unlearn_above=0.02, batch_size=64, sgd=Sgd(1e-3), workers=one),
         d_st=SecureTraining(
             model,
             epochs=60,
-            batch_size=256,
+            batch_size=128,
             warmup_epochs=5,
             sgd=Sgd(0.2, weight_decay=1e-4),
-            augmentation=Contrastive(flip=False),
+            augmentation=Contrastive(flip=False, min_area_fraction=0.5),
             classifier_batch_size=128,
             classifier_augmentation=Crop(),
+            workers=one,
         ),
     )
 

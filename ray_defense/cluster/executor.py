@@ -1,5 +1,6 @@
 """The Ray side of the executor seam: Ray Data ingests, Ray Train trains, actors score, tasks evaluate."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -9,6 +10,7 @@ import ray
 
 from ray_defense.cluster.datasets import ingest
 from ray_defense.cluster.scoring import num_actors, run_blocks, start_actors
+from ray_defense.cluster.signals import own_signals
 from ray_defense.cluster.training import fit
 from ray_defense.core.seams import Backend, BlockJob, IngestJob, TrainJob
 
@@ -19,6 +21,14 @@ def start_ray() -> bool:
     """Joins the cluster that RAY_ADDRESS names, or starts one on this machine; returns whether Ray was not up before."""
     if ray.is_initialized():
         return False
+    with own_signals():
+        _connect()
+    for name in ("ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return True
+
+
+def _connect() -> None:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),  # a bare init would attach to whatever a stale file names
@@ -26,7 +36,6 @@ def start_ray() -> bool:
         logging_level="ERROR",
         runtime_env={"env_vars": passed_on} if "RAY_ADDRESS" in os.environ else None,
     )
-    return True
 
 
 class RayExecutor:

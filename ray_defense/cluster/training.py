@@ -16,6 +16,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_defense.cluster.collectives import gather
+from ray_defense.cluster.signals import own_signals
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Failed, RayDefenseError
@@ -89,7 +90,7 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    with _following(jobs):
+    with _following(jobs), own_signals():
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -92,20 +93,26 @@ def _convert(hint: Any, path: str, value: Any) -> Any:
             return value
         raise unknown(f"value of {path}", value, [str(option) for option in options])
     if origin in (types.UnionType, typing.Union):
-        return None if value in (None, "none", "None") else _convert(next(o for o in options if o is not type(None)), path, value)
+        if type(None) in options and value in (None, "none", "None"):
+            return None
+        return _convert(next(option for option in options if option is not type(None)), path, value)
     if hint is str or hint is Path:
         return hint(value)
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value.capitalize() if value.lower() in ("true", "false") else value)
         except (ValueError, SyntaxError):
-            raise Refused(f"{path} must be {_name(hint)}, not {value!r}") from None
+            if origin is not tuple:
+                raise Refused(f"{path} must be {_name(hint)}, not {value!r}") from None
+            value = [part.strip() for part in value.split(",")]  # names without quotes
     if origin is tuple:
         items = value if isinstance(value, tuple | list) else (value,)
+        if options[-1] is not Ellipsis and len(items) != len(options):
+            raise Refused(f"{path} must hold {len(options)} values, not {value!r}")
         return tuple(_convert(options[0], path, item) for item in items)
     if hint is float and type(value) is int:
         return float(value)
-    if not isinstance(hint, type) or type(value) is not hint:
+    if not isinstance(hint, type) or type(value) is not hint or (hint is float and not math.isfinite(value)):
         raise Refused(f"{path} must be {_name(hint)}, not {value!r}")
     return value
 

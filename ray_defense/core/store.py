@@ -73,12 +73,15 @@ class Artifact:
         """Turns `work` into the finished artifact: content hashes, record, rename."""
         if self.exists:
             return
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        for aside in self.work.rglob(".*"):
+            aside.unlink()  # what a kill left half written
         files = sorted(file for file in self.work.rglob("*") if file.is_file() and file.name not in (RECORD, TIMING))
+        files = [file for file in files if self.scratch not in file.parents]
         hashes = {str(file.relative_to(self.work)): file_hash(file) for file in files}
         write_json(self.work / TIMING, {"seconds": round(seconds, 3)})
         record = {"stage": self.stage, "key": self.key, "config": self.config, "inputs": self.inputs, "files": hashes}
         write_json(self.work / RECORD, record)
+        shutil.rmtree(self.scratch, ignore_errors=True)  # as late as this: a full disk above costs no checkpoint
         os.replace(self.work, self.path)
 
     @property

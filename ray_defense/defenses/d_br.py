@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ray_defense.core.checks import at_least
+from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.errors import Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import TrainJob, Worker
@@ -28,21 +28,25 @@ class BackdoorRemoval:
     """D-BR; the model and its augmentation are those of the backdoored model.
 
     `keep="last"` keeps the last round; `keep="splits"` the round with the largest accuracy on the trusted split minus
-    agreement with the labels of the poisoned split: neither sees test data or truth (D7).
+    agreement with the labels of the poisoned split: neither sees test data or truth (D7). Gradient ascent has no end of
+    its own: `unlearn_above` is the agreement with the poisoned labels up to which a round leaves out unlearning.
     """
 
     name: ClassVar[str] = "d_br"
 
     rounds: int = 20  # e_ft
     steps: tuple[Literal["unlearn", "relearn"], ...] = ("unlearn", "relearn")  # of each round, one epoch each
+    unlearn_above: float | None = None  # in [0, 1]; None: every round unlearns, as in the paper
     batch_size: int = 128  # over all workers
     sgd: Sgd = Sgd(1e-4)  # one optimizer for both steps
     keep: Literal["last", "splits"] = "last"
     workers: Workers = Workers()
 
     def __post_init__(self) -> None:
-        at_least("rounds", self.rounds, 1)
-        at_least("batch_size", self.batch_size, 2)
+        at_least("d_br.rounds", self.rounds, 1)
+        at_least("d_br.batch_size", self.batch_size, 2)
+        if self.unlearn_above is not None:
+            in_range("d_br.unlearn_above", self.unlearn_above, 0, 1)
 
     @property
     def num_epochs(self) -> int:
@@ -72,16 +76,22 @@ def train(worker: Worker, job: TrainJob) -> None:
     def clean(images, index):
         return view(images, index, 0, (), normalization)
 
+    def agreement(name: str) -> float:
+        return measure_accuracy(worker, model, sets[name].epoch(0, config.batch_size, share), clean)
+
     def one_round(number: int) -> Metrics:
         metrics: Metrics = {}
+        unlearned = config.unlearn_above is not None and agreement("poisoned") <= config.unlearn_above
         for step in config.steps:
+            if step == "unlearn" and unlearned:
+                continue
             name, loss = LOSSES[step]
             batches = sets[name].epoch(stream(job.seed, "d_br", "order", step, number), config.batch_size, share)
             key = stream(job.seed, "d_br", "view", step, number)
             augmented = partial(view, key=key, changes=(job.settings["augmentation"],), normalization=normalization)
             metrics[f"{step}_loss"] = train_epoch(worker, wrapped, optimizer, batches, augmented, loss)["loss"]
-        for name, data in sets.items():
-            metrics[f"{name}_accuracy"] = measure_accuracy(worker, model, data.epoch(0, config.batch_size, share), clean)
+        for name in sets:
+            metrics[f"{name}_accuracy"] = agreement(name)
         if worker.rank == 0:
             rounds = job.artifact.work / "rounds"
             rounds.mkdir(exist_ok=True)

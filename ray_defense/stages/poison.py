@@ -65,7 +65,9 @@ def run(config: Poison, cut: shard.Shard, source: Source, attack: Attack, contex
         if not missing:
             return artifact
         valid = (labels >= 0) & (labels < num_classes)
-        chosen = choose(attack.eligible(labels) & valid, config.rate, stream(context.seed, "poison"))
+        eligible = np.zeros(len(labels), bool)
+        eligible[valid] = attack.eligible(labels[valid])
+        chosen = choose(eligible, config.rate, stream(context.seed, "poison"))
         if not len(chosen) and config.rate > 0:
             raise Refused(f"poison.rate {config.rate} of the {int(valid.sum())} samples poisons none: raise it")
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.checks import at_least
-from ray_defense.core.errors import Failed
+from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.seams import IngestJob
 from ray_defense.core.store import SCRATCH, Artifact, write_json
-from ray_defense.data.shards import REJECTED_SCHEMA, write_manifest, write_rejected, write_shard, write_table
+from ray_defense.data.shards import MANIFEST_SCHEMA, REJECTED_SCHEMA, write_manifest, write_rejected, write_shard, write_table
 from ray_defense.data.sources import Source, check_labels
 from ray_defense.stages.context import Context
 
@@ -72,8 +72,8 @@ def make(
 ) -> None:
     """Fills and publishes `artifact`: shards, `manifest.parquet`, `rejected.parquet`, `dataset.json`.
 
-    Raises Refused when more than 1 % of the labels are invalid or there is one class only, Failed when a range was not
-    written whole.
+    Raises Refused when more than 1 % of the labels are invalid, there is one class only or no sample is accepted,
+    Failed when a range was not written whole.
     """
     start = time.perf_counter()
     info = source.info()
@@ -90,6 +90,8 @@ def make(
     count = sum(table.num_rows for table in manifests)
     if count + rejected.num_rows != len(labels):
         raise Failed(f"{len(labels)} samples were read, {count} written and {rejected.num_rows} rejected: run again")
+    if not count:
+        raise Refused(f"all {len(labels)} samples were rejected, the first because: {rejected['reason'][0]}")
     write_manifest(artifact.work, manifests)
     write_rejected(artifact.work, *(rejected[name].to_pylist() for name in REJECTED_SCHEMA.names))
     if rejected.num_rows:
@@ -141,9 +143,11 @@ class WriteShard:
         directory = Path(self.directory)
         good = np.array([not reason for reason in columns["reason"]])
         origin = np.asarray(columns["origin"], object)
-        part = write_shard(
-            directory, number, columns["image"][good], columns["label"][good], index[good], origin[good].tolist()
-        )
+        part = MANIFEST_SCHEMA.empty_table()  # of a range without one good sample; it has no shard
+        if good.any():
+            part = write_shard(
+                directory, number, columns["image"][good], columns["label"][good], index[good], origin[good].tolist()
+            )
         reasons = np.asarray(columns["reason"], object)[~good].tolist()
         rejected = {"index": index[~good], "origin": origin[~good].tolist(), "reason": reasons}
         write_table(_rejected_part(directory, number), pa.table(rejected, REJECTED_SCHEMA))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ray_defense.core.checks import in_range
+from ray_defense.core.errors import Refused
 from ray_defense.transforms import Transform, apply_all
 
 
@@ -20,6 +21,8 @@ class Normalization:
     def __post_init__(self) -> None:
         for value in (*self.mean, *self.std):
             in_range("normalization", value, 0, 1)
+        if 0 in self.std:
+            raise Refused(f"normalization.std must be above 0, not {self.std}")
 
     def apply(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Returns (images - mean) / std, in the memory layout that convolutions on the device like."""

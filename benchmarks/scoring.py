@@ -1,0 +1,113 @@
+"""Cost of scoring: images/s of the whole score stage on two warm actors over the bare forward passes it contains.
+
+    python benchmarks/scoring.py [--model small_resnet|resnet18] [--images 10000] [--repeats 5]
+
+Both sides run in the same minutes, in turn, on equally many actors with one thread each; ratios are taken pair by pair.
+Starting actors (importing FFCV, compiling its Loader, loading the model) is measured apart. Needs RAY_DEFENSE_DATA.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import ray
+import torch
+from machine import record
+
+from ray_defense.cluster import RayExecutor
+from ray_defense.cluster.scoring import run_blocks, start_actors
+from ray_defense.core.seams import BlockJob
+from ray_defense.core.store import Store
+from ray_defense.data.shards import ShardSet
+from ray_defense.data.sources import SOURCES
+from ray_defense.models import MODELS, build_model, save_weights
+from ray_defense.stages import score, shard
+from ray_defense.stages.context import Context
+from ray_defense.training.views import NORMALIZATIONS
+
+NUM_ACTORS = 2
+
+
+class WarmPool(RayExecutor):
+    """The Ray executor with scoring actors that are started once and reused."""
+
+    actors_up = None
+
+    def score(self, job: BlockJob) -> None:
+        if self.actors_up is None:
+            start = time.perf_counter()
+            self.actors_up = start_actors(job, self.backend, NUM_ACTORS)
+            ray.get([actor.run.remote(job.blocks[0]) for actor in self.actors_up])
+            self.startup_s = time.perf_counter() - start
+        run_blocks(self.actors_up, job.blocks, "score")
+
+
+class BareForward:
+    """The forward passes of some blocks and nothing else: one prepared batch, again and again."""
+
+    def __init__(self, job: BlockJob, device: torch.device, backend: str):
+        self.model = build_model(job.settings["model"], 10, 0).to(device).eval()
+        self.size = job.config.batch_size
+        self.images = torch.rand(self.size, 3, 32, 32, device=device)
+
+    @torch.no_grad()
+    def __call__(self, blocks: list[score.Block]) -> None:
+        for block in blocks:
+            for low in range(block.low, block.high, self.size):
+                for _ in range(2):  # the clean view and one draw of tau
+                    self.model(self.images[: min(self.size, block.high - low)])
+
+
+def measure(model_name: str, images: int, repeats: int) -> dict[str, object]:
+    """Returns the figures of one model."""
+    with tempfile.TemporaryDirectory() as folder:
+        executor = WarmPool("ffcv")
+        context = Context(Store(folder), executor, 0, NORMALIZATIONS["cifar10"])
+        suspect = shard.run(shard.Shard(), SOURCES["cifar10"](limit=images), context)
+        model, config = MODELS[model_name](), score.Score()
+        probe = context.store.place("probe", 0, {"model": model}, {})
+        probe.path.mkdir(parents=True)
+        save_weights(probe.path / "model.safetensors", build_model(model, 10, 0))
+        blocks = score.plan(ShardSet(suspect.path), config.block_size)
+        job = BlockJob(BareForward, [], score.part, config, 0, probe, {}, {"model": model})
+        bare_actors = start_actors(job, "ffcv", NUM_ACTORS)
+        halves = [blocks[number::NUM_ACTORS] for number in range(NUM_ACTORS)]
+        stage_s, bare_s = [], []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            ray.get([actor.run.remote(half) for actor, half in zip(bare_actors, halves, strict=True)])
+            bare_s.append(time.perf_counter() - start)
+            shutil.rmtree(Path(folder) / "score", ignore_errors=True)
+            start = time.perf_counter()
+            score.run(config, suspect, probe, model, context)
+            stage_s.append(time.perf_counter() - start)
+        executor.close()
+    stage_s, bare_s = np.array(stage_s[1:]), np.array(bare_s[1:])  # the first pair warms up
+    return {
+        "model": model_name,
+        "images": images,
+        "actors": NUM_ACTORS,
+        "forward_passes": 2 * images,
+        "stage_images_per_s": round(images / statistics.median(stage_s), 1),
+        "bare_images_per_s": round(images / statistics.median(bare_s), 1),
+        "ratio_median": round(float(np.median(bare_s / stage_s)), 3),
+        "ratio_min": round(float(np.min(bare_s / stage_s)), 3),
+        "ratio_max": round(float(np.max(bare_s / stage_s)), 3),
+        "startup_s": round(executor.startup_s, 1),
+        "repeats": repeats,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=sorted(MODELS), default="small_resnet")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    figures = measure(arguments.model, arguments.images, arguments.repeats)
+    path = record(f"scoring_{arguments.model}", figures)
+    print(f"{path}: {figures}")

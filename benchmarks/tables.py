@@ -1,0 +1,101 @@
+"""Writes the README's tables of results from `results/*.json`, between `<!-- table:NAME -->` and `<!-- end -->`.
+
+    python benchmarks/tables.py [--check]
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _load(pattern: str) -> list[dict[str, Any]]:
+    paths = sorted((ROOT / "results").glob(pattern))
+    if not paths:
+        raise SystemExit(f"no results/{pattern}: run the benchmark that records it")
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _percent(rate: float | None, interval: list[float] | None = None) -> str:
+    if rate is None:
+        return "n/a"
+    return f"{100 * rate:.1f}" + (f" ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})" if interval else "")
+
+
+def runs(name: str) -> str:
+    """One row a seed: ACC / ASR in % of every model, AUROC and precisions, wall time."""
+    rows = []
+    for run in _load(f"run_{name}_seed*.json"):
+        result = run["result"]
+        models = [result[model] for model in ("backdoored", "d_br", "d_st")]
+        cells = [f"{_percent(model['acc'])} / {_percent(model['asr'])}" if model else "n/a" for model in models]
+        score = result["score"]
+        precision = f"{score['trusted_precision']:.3f} / {score['poisoned_precision']:.3f}"
+        counts = score["trusted_class_counts"]
+        balance = f"{min(counts)}–{max(counts)}"
+        rows.append([str(result["seed"]), f"{score['auroc']:.4f}", precision, balance, *cells, f"{run['wall_s']:.0f}"])
+    head = ["seed", "AUROC", "precision trusted / poisoned", "trusted a class", "backdoored ACC / ASR", "D-BR", "D-ST", "seconds"]
+    return _table(head, rows)
+
+
+def demo() -> str:
+    """The demo's table as it prints it, seed 0, with 95 % Clopper-Pearson intervals."""
+    (run,) = _load("run_digits_badnets_seed0.json")
+    rows = []
+    for name, title in (("backdoored", "backdoored model"), ("d_br", "D-BR"), ("d_st", "D-ST")):
+        model = run["result"][name]
+        rows.append([title, _percent(model["acc"], model["acc_interval"]), _percent(model["asr"], model["asr_interval"])])
+    return _table(["model", "ACC % (95 % interval)", "ASR % (95 % interval)"], rows)
+
+
+def scoring() -> str:
+    """Throughput of the score stage over its bare forward passes."""
+    rows = [
+        [
+            run["model"],
+            f"{run['stage_images_per_s']:,.0f}",
+            f"{run['bare_images_per_s']:,.0f}",
+            f"{run['ratio_median']:.2f} ({run['ratio_min']:.2f}–{run['ratio_max']:.2f})",
+            f"{run['startup_s']:.0f}",
+        ]
+        for run in _load("scoring_*.json")
+    ]
+    head = ["model", "stage, images/s", "bare forward passes, images/s", "ratio, median (range)", "start of the actors, s"]
+    return _table(head, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "digits": lambda: runs("digits_badnets"),
+    "cifar10_small": lambda: runs("cifar10_badnets_small"),
+    "scoring": scoring,
+}
+
+
+def render(text: str) -> str:
+    """Returns `text` with every table made anew."""
+    return _BLOCK.sub(lambda block: block[1] + TABLES[block[2]]() + block[3], text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is not what results/ says")
+    arguments = parser.parse_args()
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new = render(old)
+    if arguments.check and new != old:
+        sys.exit("README.md is not what results/ says: run python benchmarks/tables.py")
+    if new != old:
+        readme.write_text(new)

@@ -1,0 +1,8 @@
+"""A whole run as a job: the arguments of `ray-defense run`, for `python jobs/pipeline.py` or `ray job submit -- python ...`."""
+
+import sys
+
+from ray_defense.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[1:]]))

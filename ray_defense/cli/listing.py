@@ -1,0 +1,37 @@
+"""`ray-defense list`: the recipes, and the names that `--set` takes."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+
+from ray_defense.attacks import ATTACKS
+from ray_defense.data.sources import SOURCES
+from ray_defense.defenses import DEFENSES
+from ray_defense.models import MODELS
+from ray_defense.recipes import RECIPES
+from ray_defense.scores import SCORES
+from ray_defense.transforms import AUGMENTATIONS, TRANSFORMS
+
+UNITS: dict[str, Iterable[str]] = {
+    "attacks": ATTACKS,
+    "transforms": TRANSFORMS,
+    "augmentations": AUGMENTATIONS,
+    "scores": SCORES,
+    "defenses": DEFENSES,
+    "sources": SOURCES,
+    "models": MODELS,
+}
+
+
+def show() -> int:
+    """Prints the list."""
+    print("\n".join(lines()))
+    return 0
+
+
+def lines() -> Iterator[str]:
+    """Yields the recipes with what they are, then one line for each kind of unit."""
+    yield "recipes"
+    for name, recipe in RECIPES.items():
+        yield f"  {name:<22} {inspect.getdoc(recipe).splitlines()[0]}"
+    for kind, names in UNITS.items():
+        yield f"{kind:<24} {', '.join(names)}"

@@ -1,0 +1,72 @@
+"""`ray-defense`: one command line in, one exit code out."""
+
+import errno
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+from ray_defense.cli.inert import inert
+from ray_defense.cli.options import RunOptions, parse
+from ray_defense.core.errors import Failed, RayDefenseError, Refused
+
+_MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_RESUME = "the same command resumes where this one stopped"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line: 0 done, 2 refused, 3 failed, 130 on Ctrl-C, 143 on SIGTERM (the same command resumes)."""
+    try:
+        command, options = parse(sys.argv[1:] if argv is None else argv)
+    except Refused as error:
+        return _say(error, error.exit_code)
+    terminated = threading.Event()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        terminated.set()
+        raise KeyboardInterrupt  # what Ray, too, lets through while it waits
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = _execute(command, options)
+        sys.stdout.flush()
+        return code
+    except RayDefenseError as error:
+        return _say(error, error.exit_code)
+    except BrokenPipeError:  # `ray-defense list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at exit
+        return 128 + signal.SIGPIPE
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise  # rich's way of ending `ray-defense run | head`
+        # any other SystemExit is Ray's: it has handlers of its own, for Ctrl-C in training and for SIGTERM
+        if terminated.is_set() or (isinstance(stop, SystemExit) and stop.code == signal.SIGTERM):
+            return _say(f"ended by SIGTERM: {_RESUME}", 128 + signal.SIGTERM)
+        return _say(f"interrupted: {_RESUME}", 128 + signal.SIGINT)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _MENDABLE:
+            return _say(f"{error}: mend that, and {_RESUME}", Failed.exit_code)
+        traceback.print_exc()
+        return _say("failed for an unforeseen reason: its traceback is above", Failed.exit_code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _execute(command: str, options: RunOptions | None) -> int:
+    if options is not None:
+        from ray_defense.cli.run import run
+
+        return run(options)
+    if command == "list":
+        from ray_defense.cli.listing import show
+    else:
+        from ray_defense.cli.doctor import show
+    return show()
+
+
+def _say(message: object, code: int) -> int:
+    print(f"ray-defense: {inert(message)}", file=sys.stderr)
+    return code

@@ -1,0 +1,163 @@
+#!/bin/sh
+# Makes the environment on the first call, then runs the command. Later calls start at once: a stamp in the environment
+# says which pyproject.toml and Python it was made for. RAY_DEFENSE_VENV names another environment than ./.venv.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+venv=${RAY_DEFENSE_VENV:-$root/.venv}
+case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
+python=$venv/bin/python
+stamp=$venv/.ray-defense-stamp
+
+usage() {
+    cat >&2 <<END
+usage: ./run.sh demo [options]       the whole path on a small dataset
+       ./run.sh test [pytest args]   the tests
+       ./run.sh COMMAND ...          any command of ray-defense: run, list, doctor, --help
+END
+    exit 2
+}
+
+say() { printf 'run.sh: %s\n' "$*" >&2; }
+
+# fail CODE MESSAGE
+fail() {
+    code=$1
+    shift
+    say "$@"
+    exit "$code"
+}
+
+key() { { cat "$root/pyproject.toml" && "$python" -V; } 2>&1 | cksum; }
+
+recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+has_headers() {
+    "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+}
+
+# Whether FFCV can be built.
+has_libraries() { command -v g++ && pkg-config --exists opencv4 libturbojpeg && has_headers; } >/dev/null 2>&1
+
+# The stamp reads "<key> ffcv", "<key> no-build" or "<key> no-libraries"; the last one holds until they are there.
+is_ready() {
+    [ -x "$python" ] && [ -r "$stamp" ] || return 1
+    now=$(key)
+    case $(cat "$stamp") in
+        "$now no-libraries") ! has_libraries ;;
+        "$now "*) true ;;
+        *) false ;;
+    esac
+}
+
+make_environment() {
+    if [ ! -x "$python" ]; then
+        found=
+        for candidate in python3.11 python3.12 python3.13 python3; do
+            if recent_enough "$candidate"; then
+                found=$candidate
+                break
+            fi
+        done
+        [ -n "$found" ] || fail 2 'no Python 3.11 or later: apt-get install python3 python3-venv'
+        "$found" -c 'import ensurepip, venv' 2>/dev/null ||
+            fail 2 "$found has no venv module: apt-get install python3-venv"
+        say "making the environment $venv with $found"
+        "$found" -m venv "$venv" || fail 3 "could not make $venv"
+    fi
+    recent_enough "$python" || fail 2 "$python is older than Python 3.11: remove $venv, or name another RAY_DEFENSE_VENV"
+    "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null || fail 2 "$python has no pip"
+}
+
+# Whether everything but FFCV is there already; asks no index.
+is_satisfied() {
+    satisfied=0
+    wanted=$(mktemp)
+    "$python" - >"$wanted" <<'END' || satisfied=$?
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["test"], sep="\n")
+END
+    "$python" -m pip install --dry-run --no-index --quiet --requirement "$wanted" >/dev/null 2>&1 || satisfied=$?
+    rm -f "$wanted"
+    return "$satisfied"
+}
+
+install() { "$python" -m pip install --quiet --disable-pip-version-check --editable "$1" >&2; }
+
+# Installs what FFCV is built with, where this user may.
+get_libraries() {
+    if has_libraries; then return 0; fi
+    packages='libopencv-dev libturbojpeg0-dev pkg-config g++'
+    has_headers || packages="$packages $("$python" -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])')"
+    if [ "$(id -u)" -eq 0 ]; then sudo=''; elif sudo -n true 2>/dev/null; then sudo='sudo'; else sudo='none'; fi
+    if [ "$sudo" != none ] && command -v apt-get >/dev/null; then
+        say "installing $packages (apt-get)"
+        # shellcheck disable=SC2086  # words are meant
+        if $sudo apt-get update -qq >&2 &&
+            $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2 &&
+            has_libraries; then return 0; fi
+    fi
+    say "going on without FFCV (NumPy reads the same shards); to have it: sudo apt-get install $packages"
+    return 1
+}
+
+# Prints what the stamp is to say of FFCV; nothing when the next call shall try again.
+get_ffcv() {
+    if "$python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("ffcv"))'; then
+        echo ffcv
+    elif ! get_libraries; then
+        echo no-libraries
+    else
+        say 'building FFCV: a minute or two'
+        log=$(mktemp)
+        if install '.[ffcv,test]' 2>"$log"; then
+            echo ffcv
+        else
+            cat "$log" >&2
+            if grep -Eq 'No matching distribution|Connection|Timeout|timed out|resolution' "$log"; then
+                say 'going on without FFCV: it could not be fetched; the next call tries again'
+            else
+                say 'going on without FFCV: it could not be built (above)'
+                echo no-build
+            fi
+        fi
+        rm -f "$log"
+    fi
+}
+
+set_up() {
+    cd "$root"
+    make_environment
+    if is_satisfied; then
+        say "$venv has what is needed"
+    else
+        say 'installing ray_defense and what it needs: several minutes and some gigabytes the first time'
+        install '.[test]' || fail 3 'the installation failed (above): run the same command again'
+    fi
+    ffcv=$(get_ffcv)
+    if [ -n "$ffcv" ]; then
+        printf '%s %s\n' "$(key)" "$ffcv" >"$stamp.part"
+        mv -f "$stamp.part" "$stamp"
+    fi
+}
+
+[ $# -gt 0 ] || usage
+if ! is_ready; then
+    mkdir -p "$venv" || fail 2 "cannot write $venv: name another RAY_DEFENSE_VENV"
+    (
+        if command -v flock >/dev/null; then
+            flock -n 9 || { say 'waiting for another set-up of this environment' && flock 9; }
+        fi
+        is_ready || set_up
+    ) 9>"$venv/.ray-defense-lock"
+fi
+
+PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} # this checkout's code, whatever the environment has installed
+export PYTHONPATH
+if [ "$1" = test ]; then
+    shift
+    cd "$root"
+    exec "$python" -m pytest -q "$@"
+fi
+exec "$python" -m ray_defense "$@"

@@ -1,0 +1,144 @@
+"""The same path on a local Ray: the same bytes, whatever the number of actors, and after a kill."""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from test_path import hashes
+
+import ray_defense
+from ray_defense.core.local import LocalExecutor
+from ray_defense.core.store import Artifact, Store, read_json
+from ray_defense.stages import probe, score, shard
+from ray_defense.stages.context import Context, train_missing
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def ray():
+    from ray_defense.cluster import RayExecutor
+
+    executor = RayExecutor("numpy")
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
+    yield ray
+    executor.close()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    tiny.write_digits(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_ray(ray, digits, tmp_path_factory):
+    return ray_defense.run(tiny.recipe(digits), store=tmp_path_factory.mktemp("ray"), executor="ray", backend="auto")
+
+
+def context(store: Path, executor, digits: Path) -> Context:
+    return Context(Store(store), executor, 0, tiny.recipe(digits).normalization)
+
+
+def test_ray_and_local_give_the_same_bytes(on_ray, digits, tmp_path):
+    local = ray_defense.run(tiny.recipe(digits), store=tmp_path, executor="local", backend="numpy")
+    assert hashes(on_ray) == hashes(local)
+    assert on_ray.d_br == local.d_br and on_ray.score == local.score
+
+
+def test_one_actor_gives_the_bytes_of_two(ray, on_ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    recipe = tiny.recipe(digits)
+    one = context(tmp_path, RayExecutor("numpy", actors=1), digits)
+    suspect, probed = (stage_of(on_ray, name) for name in ("suspect", "probe"))
+    scores = score.run(recipe.score, suspect, probed, recipe.probe.model, one)
+    assert scores.hashes == stage_of(on_ray, "score").hashes
+
+
+def stage_of(result, stage: str):
+    path = Path(result.artifacts[stage])
+    record = read_json(path / "config.json")
+    return Artifact(stage, record["key"], path, record["config"], record["inputs"])
+
+
+def test_shards_as_a_ray_dataset_hold_every_sample_once(ray, on_ray, digits):
+    from ray_defense.cluster import read_shards
+
+    rows = read_shards(on_ray.artifacts["suspect"]).take_all()
+    index = np.array([row["index"] for row in rows])
+    images = np.stack([row["image"] for row in rows])[np.argsort(index)]
+    assert np.array_equal(np.sort(index), np.arange(256))
+    clean = tiny.recipe(digits).source.read("train", 0, 256)
+    changed = (images != clean.images).any((1, 2, 3))
+    labels = np.array([row["label"] for row in rows])[np.argsort(index)]
+    assert images.dtype == np.uint8 and 0 < changed.sum() <= 0.1 * 256
+    assert np.array_equal(labels[~changed], clean.labels[~changed]) and (labels[changed] == 0).all()
+
+
+def killed_once(marker: Path, worker, job) -> None:
+    """The probe's program in a process that is killed after its second epoch, the first time."""
+    save = worker.save
+
+    def save_and_die(state):
+        save(state)
+        if len(state["history"]) == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    worker.save = save_and_die
+    probe.train(worker, job)
+
+
+def test_a_killed_train_worker_resumes_to_the_same_bytes(ray, on_ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    here = context(tmp_path, RayExecutor("numpy"), digits)
+    job = probe.job(tiny.recipe(digits).probe, stage_of(on_ray, "suspect"), here)
+    marker = tmp_path / "killed"
+    train_missing(here, [replace(job, program=partial(killed_once, marker))])
+    assert marker.exists()
+    assert job.artifact.hashes == stage_of(on_ray, "probe").hashes
+
+
+def test_two_workers_train_one_model(ray, digits, tmp_path):
+    """Two DDP workers on gloo run every stage; batch statistics differ from one worker's, so only sanity is checked."""
+    recipe = tiny.recipe(digits, num_workers=2)
+    result = ray_defense.run(recipe, store=tmp_path, executor="ray", backend="numpy")
+    history = read_json(Path(result.artifacts["d_st"]) / "metrics.json")["history"]
+    assert len(history) == 4 and all(np.isfinite(list(epoch.values())).all() for epoch in history)
+    assert hashes(result)["probe"] != {}
+
+
+def test_an_error_of_a_stage_on_ray_is_the_error_itself(ray, tmp_path):
+    from ray_defense.cluster import RayExecutor
+    from ray_defense.core.errors import Refused
+    from ray_defense.data.sources import SOURCES
+
+    here = Context(Store(tmp_path), RayExecutor("numpy"), 0, None)
+    with pytest.raises(Refused, match="absent"):
+        shard.run(shard.Shard(), SOURCES["parquet"](path=str(tmp_path / "absent")), here)
+    with pytest.raises(Refused, match="too big"):
+        here.executor.map(refuse, [1])
+
+
+def refuse(item):
+    from ray_defense.core.errors import Refused
+
+    raise Refused("too big")
+
+
+def test_local_and_ray_executors_have_the_same_methods():
+    from ray_defense.cluster import RayExecutor
+
+    for name in ("ingest", "train", "score", "map", "close"):
+        assert callable(getattr(RayExecutor, name)) and callable(getattr(LocalExecutor, name))
