@@ -1,4 +1,4 @@
-"""Configuration as plain data, as a fingerprint and with one field replaced; errors say what, the value and the remedy."""
+"""Configuration as plain data, as a fingerprint, with one field replaced; errors name what, the value, the remedy."""
 
 import dataclasses
 import json
@@ -48,7 +48,11 @@ def test_plain_data_names_each_unit_and_is_json():
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys_and_has_no_nan():
-    assert canonical_json({"b": 1, "a": [2.5, None]}) == canonical_json({"a": (2.5, None), "b": 1}) == '{"a":[2.5,null],"b":1}'
+    assert (
+        canonical_json({"b": 1, "a": [2.5, None]})
+        == canonical_json({"a": (2.5, None), "b": 1})
+        == '{"a":[2.5,null],"b":1}'
+    )
     with pytest.raises(ValueError):
         canonical_json({"a": float("nan")})
 
@@ -67,7 +71,11 @@ def test_a_fingerprint_is_the_same_in_another_process_with_other_hash_seed():
 
 def test_recipes_of_other_names_attacks_or_seeds_have_other_fingerprints():
     configs = [make() for make in RECIPES.values()]
-    configs += [override(DEMO, "seed", 1), override(DEMO, "attack", "sig"), override(DEMO, "score.tau", "affine,rotate")]
+    configs += [
+        override(DEMO, "seed", 1),
+        override(DEMO, "attack", "sig"),
+        override(DEMO, "score.tau", "affine,rotate"),
+    ]
     assert len({fingerprint(config) for config in configs}) == len(configs)
 
 
@@ -189,7 +197,8 @@ def test_a_field_of_a_unit_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize(
-    "error", [Refused("x must be 1, not 2"), Failed("no"), unknown("key", "epoch", ["epochs"]), unknown("key", 3, ["a"])]
+    "error",
+    [Refused("x must be 1, not 2"), Failed("no"), unknown("key", "epoch", ["epochs"]), unknown("key", 3, ["a"])],
 )
 def test_an_error_survives_pickling(error):
     copy = pickle.loads(pickle.dumps(error))

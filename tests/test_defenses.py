@@ -63,7 +63,9 @@ class World:
         suspect, backdoored, split = (self.put(f"{name}-{stage}") for stage in ("suspect", "backdoored", "split"))
         halves = np.array_split(np.arange(COUNT), 2)
         origin = [""] * (COUNT // 2)
-        parts = [write_shard(suspect.path, n, self.images[h], self.labels[h], INDEX[h], origin) for n, h in enumerate(halves)]
+        parts = [
+            write_shard(suspect.path, n, self.images[h], self.labels[h], INDEX[h], origin) for n, h in enumerate(halves)
+        ]
         write_manifest(suspect.path, parts)
         write_json(suspect.path / "dataset.json", {"num_classes": CLASSES})
         save_weights(backdoored.path / "model.safetensors", build_model(MODEL, CLASSES, 1))
@@ -109,7 +111,9 @@ def relabeled(world: World, name: str, root: Path) -> World:
 
 def repainted(world: World, name: str, root: Path) -> World:
     """Returns a world whose samples of one split have other pixels."""
-    return replace(world, root=root, images=np.where((world.split == name)[:, None, None, None], 255 - world.images, world.images))
+    return replace(
+        world, root=root, images=np.where((world.split == name)[:, None, None, None], 255 - world.images, world.images)
+    )
 
 
 # D-BR
@@ -151,8 +155,12 @@ def test_one_step_on_a_whole_split_moves_its_loss_the_right_way(world, step, nam
 
 def test_d_br_s_first_step_is_gradient_ascent_on_the_poisoned_split(world, monkeypatch):
     """Parity: theta + rate * the gradient of the mean cross-entropy over the poisoned split (Eq. 4), by hand."""
-    config = replace(REMOVAL, rounds=1, steps=("unlearn",), batch_size=COUNT, sgd=Sgd(0.05, momentum=0.0, weight_decay=0.0))
-    monkeypatch.setattr(d_br, "view", lambda images, index, key, changes, normalization: view(images, index, 0, (), HALF))
+    config = replace(
+        REMOVAL, rounds=1, steps=("unlearn",), batch_size=COUNT, sgd=Sgd(0.05, momentum=0.0, weight_decay=0.0)
+    )
+    monkeypatch.setattr(
+        d_br, "view", lambda images, index, key, changes, normalization: view(images, index, 0, (), HALF)
+    )
     made = weights(world.train(d_br.train, config))
     model = build_model(MODEL, CLASSES, 1).train()
     images, labels = world.members("poisoned")
@@ -164,7 +172,10 @@ def test_d_br_s_first_step_is_gradient_ascent_on_the_poisoned_split(world, monke
 def test_d_br_depends_on_the_two_splits_alone(world, tmp_path):
     made = weights(world.train(d_br.train, REMOVAL))
     for number, change in enumerate((relabeled, repainted)):
-        assert changed(made, weights(change(world, "uncertain", tmp_path / f"u{number}").train(d_br.train, REMOVAL))) == set()
+        assert (
+            changed(made, weights(change(world, "uncertain", tmp_path / f"u{number}").train(d_br.train, REMOVAL)))
+            == set()
+        )
         for name in ("trusted", "poisoned"):
             other = change(world, name, tmp_path / f"{name}{number}").train(d_br.train, REMOVAL)
             assert changed(made, weights(other)) == {"extractor", "classifier"}
@@ -208,7 +219,9 @@ def test_the_classifier_stage_leaves_the_extractor_and_its_buffers_as_they_are(w
 
 def test_the_contrastive_stage_trains_the_extractor_and_not_the_classifier(world, tmp_path):
     config = replace(SECURE, classifier_sgd=Sgd(0.0))
-    made = [weights(replace(world, root=tmp_path / str(n)).train(d_st.train, replace(config, epochs=n))) for n in (1, 2)]
+    made = [
+        weights(replace(world, root=tmp_path / str(n)).train(d_st.train, replace(config, epochs=n))) for n in (1, 2)
+    ]
     assert changed(*made) == {"extractor"}
 
 
@@ -216,7 +229,9 @@ def test_d_st_never_reads_the_label_of_an_uncertain_sample(world, tmp_path):
     made = weights(world.train(d_st.train, SECURE))
     assert changed(made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, SECURE))) == set()
     # the two that may read labels do, so this comparison can fail: Eq. (3) reads those of poisoned samples, Eq. (2) not
-    assert changed(made, weights(relabeled(world, "poisoned", tmp_path / "p").train(d_st.train, SECURE))) == {"classifier"}
+    assert changed(made, weights(relabeled(world, "poisoned", tmp_path / "p").train(d_st.train, SECURE))) == {
+        "classifier"
+    }
     both = {"extractor", "classifier"}
     assert changed(made, weights(relabeled(world, "trusted", tmp_path / "t").train(d_st.train, SECURE))) == both
     assert changed(made, weights(repainted(world, "uncertain", tmp_path / "r").train(d_st.train, SECURE))) == both
@@ -225,7 +240,9 @@ def test_d_st_never_reads_the_label_of_an_uncertain_sample(world, tmp_path):
 def test_the_authors_positives_read_the_labels_of_untrusted_samples(world, tmp_path):
     config = replace(SECURE, positives="authors")  # D3: why the paper's reading is the default
     made = weights(world.train(d_st.train, config))
-    assert "extractor" in changed(made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, config)))
+    assert "extractor" in changed(
+        made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, config))
+    )
 
 
 @pytest.mark.parametrize(("module", "config", "stop"), [(d_br, REMOVAL, 1), (d_st, SECURE, 1), (d_st, SECURE, 3)])
@@ -253,4 +270,7 @@ def test_a_killed_defense_resumes_to_the_same_bits(world, tmp_path, monkeypatch,
 def test_another_augmentation_gives_another_model(world, tmp_path):
     made = weights(world.train(d_st.train, SECURE))
     plain = replace(SECURE, augmentation=NoAugment())
-    assert changed(made, weights(replace(world, root=tmp_path / "a").train(d_st.train, plain))) == {"extractor", "classifier"}
+    assert changed(made, weights(replace(world, root=tmp_path / "a").train(d_st.train, plain))) == {
+        "extractor",
+        "classifier",
+    }

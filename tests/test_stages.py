@@ -1,4 +1,4 @@
-"""What the stages do to a dataset: poison, shard, score, split, evaluate; all in this process, on a dataset of noise."""
+"""What the stages do to a dataset of noise: poison, shard, score, split, evaluate; all in this process."""
 
 import io
 from dataclasses import replace
@@ -100,7 +100,10 @@ def test_only_chosen_accepted_samples_are_stamped():
     assert np.array_equal(changed["image"][hit], BadNets().stamp(before["image"][hit], before["index"][hit]))
     assert changed["label"].tolist() == np.where(hit, 2, before["label"]).tolist()
     assert all(np.array_equal(columns[name], before[name]) for name in before)
-    for untouched in (Stamp(BadNets(), np.zeros(0, np.int64), 3)(columns), Stamp(BadNets(), np.array([99]), 3)(columns)):
+    for untouched in (
+        Stamp(BadNets(), np.zeros(0, np.int64), 3)(columns),
+        Stamp(BadNets(), np.array([99]), 3)(columns),
+    ):
         assert all(np.array_equal(untouched[name], before[name]) for name in before)
 
 
@@ -159,7 +162,10 @@ def test_a_dataset_that_nobody_poisoned_for_us_is_the_source_and_has_no_truth(tm
 def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):
     source = write_parquet(tmp_path / "train.parquet", {}, {1: 9, 2: None, 3: 9})
     context = make_context(tmp_path / "store")
-    for run in (lambda: shard.run(Shard(), source, context), lambda: poison.run(Poison(), Shard(), source, BadNets(), context)):
+    for run in (
+        lambda: shard.run(Shard(), source, context),
+        lambda: poison.run(Poison(), Shard(), source, BadNets(), context),
+    ):
         with pytest.raises(Refused, match="3 of 250 labels are outside 0..2"):
             run()
     assert not list((tmp_path / "store").rglob("manifest.parquet"))
@@ -315,14 +321,14 @@ def test_scores_that_are_not_finite_fail(scored, tmp_path):
 # split
 
 
-def run_split(scored: SimpleNamespace, root: Path, values: np.ndarray, config: Split = Split()) -> Artifact:
+def run_split(scored: SimpleNamespace, root: Path, values: np.ndarray) -> Artifact:
     context = replace(scored.context, store=Store(root))
     scores = context.store.place("score", 1, {}, {})
     with context.store.claim(scores):
         table = pa.table({"index": ShardSet(scored.suspect.path).index, "score": values.astype(np.float64)})
         pq.write_table(table, scores.work / "scores.parquet")
         scores.publish(0.0)
-    return split.run(config, scored.suspect, scores, context)
+    return split.run(Split(), scored.suspect, scores, context)
 
 
 def test_a_split_names_the_lowest_trusted_and_the_highest_poisoned(scored, tmp_path):

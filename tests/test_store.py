@@ -36,7 +36,9 @@ def test_an_artifact_records_its_configuration_inputs_and_contents(tmp_path):
     make(store, second)
     assert second.path == tmp_path / "s" / "score" / second.key
     record = read_json(second.path / RECORD)
-    hashes = {name: hashlib.sha256((second.path / name).read_bytes()).hexdigest() for name in ("a.json", "rounds/b.txt")}
+    hashes = {
+        name: hashlib.sha256((second.path / name).read_bytes()).hexdigest() for name in ("a.json", "rounds/b.txt")
+    }
     assert record == {
         "stage": "score", "key": second.key, "config": {"draws": 1}, "inputs": {"probe": first.key}, "files": hashes
     }  # fmt: skip
@@ -163,8 +165,9 @@ def test_a_process_waits_for_the_claim_of_another_and_finds_its_artifact(tmp_pat
     store = Store(tmp_path)
     artifact = store.place("probe", 1, {}, {})
     code = (
-        "import sys; from ray_defense.core.store import Store\n"
-        f"store = Store({str(tmp_path)!r}); artifact = store.place('probe', 1, {{}}, {{}}); print('ready', flush=True)\n"
+        "from ray_defense.core.store import Store\n"
+        f"store = Store({str(tmp_path)!r}); artifact = store.place('probe', 1, {{}}, {{}})\n"
+        "print('ready', flush=True)\n"
         "with store.claim(artifact) as missing: print(len(missing), artifact.key)"
     )
     with store.claim(artifact):

@@ -44,7 +44,9 @@ class Net(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU())
+        self.body = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU()
+        )
         self.classifier = torch.nn.Linear(8, 3)
 
     def forward(self, x_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +63,10 @@ def make_net() -> Net:
 def make_batches(count: int = 4, size: int = 5) -> list[ImageBatch]:
     index = np.arange(count * size).reshape(count, size)
     pixels = [(255 * uniform(1, rows, 12)).astype(np.uint8).reshape(size, 2, 2, 3) for rows in index]
-    return [ImageBatch(torch.from_numpy(p), torch.from_numpy(r % 3), torch.from_numpy(r)) for p, r in zip(pixels, index)]
+    return [
+        ImageBatch(torch.from_numpy(p), torch.from_numpy(r % 3), torch.from_numpy(r))
+        for p, r in zip(pixels, index, strict=True)
+    ]
 
 
 HALF = partial(view, key=0, changes=(), normalization=NORMALIZATIONS["half"])
@@ -157,14 +162,16 @@ def test_an_epoch_is_one_sgd_step_a_batch(tmp_path):
     losses, right = [], []
     for batch in make_batches():
         _, logits_BN = plain((batch.images.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5)).double())
-        loss = -torch.stack([row.log_softmax(0)[label] for row, label in zip(logits_BN, batch.labels)]).mean()
+        loss = -torch.stack(
+            [row.log_softmax(0)[label] for row, label in zip(logits_BN, batch.labels, strict=True)]
+        ).mean()
         gradients = torch.autograd.grad(loss, list(plain.parameters()))
-        for parameter, v, gradient in zip(plain.parameters(), velocity, gradients):
+        for parameter, v, gradient in zip(plain.parameters(), velocity, gradients, strict=True):
             v.mul_(0.9).add_(gradient + 0.01 * parameter.detach())
             parameter.data.sub_(0.1 * v)
         losses.append(loss.item())
         right += (logits_BN.argmax(1) == batch.labels).tolist()
-    for a, b in zip(net.parameters(), plain.parameters()):
+    for a, b in zip(net.parameters(), plain.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-7)
     assert metrics == pytest.approx({"loss": np.mean(losses), "accuracy": np.mean(right)}, abs=1e-6)
 

@@ -39,8 +39,7 @@ def start_actors(job: BlockJob, backend: Backend, count: int) -> list[Any]:
     num_gpus = 1 if ray.cluster_resources().get("GPU", 0) >= count else 0
     options = {"num_cpus": job.config.cpus_per_actor, "num_gpus": num_gpus, "max_restarts": 2, "max_task_retries": 2}
     actor_class = ray.remote(BlockActor).options(**options)
-    shared = ray.put(job)  # the driver keeps the one reference
-    return [actor_class.remote(shared, backend) for _ in range(count)]
+    return [actor_class.remote(job, backend) for _ in range(count)]  # by value: a restarted actor must find it again
 
 
 def run_blocks(actors: Sequence[Any], blocks: Sequence[Any], what: str) -> None:

@@ -35,10 +35,10 @@ class RayWorker:
         self.job, self.backend, self.device = job, backend, get_device()
         self.rank, self.world_size = get_context().get_world_rank(), get_context().get_world_size()
 
-    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+    def wrap(self, model: torch.nn.Module, *, partly_used: bool = False) -> torch.nn.Module:
         if self.world_size == 1:
             return model
-        return torch.nn.parallel.DistributedDataParallel(model)
+        return torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=partly_used)
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
         return gather(tensor) if self.world_size > 1 else tensor

@@ -38,7 +38,7 @@ class LocalWorker:
     def __init__(self, job: TrainJob, device: torch.device, backend: Backend):
         self.job, self.device, self.backend = job, device, backend
 
-    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+    def wrap(self, model: torch.nn.Module, *, partly_used: bool = False) -> torch.nn.Module:
         return model
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -21,8 +21,11 @@ class Worker(Protocol):
     device: "torch.device"
     backend: Backend
 
-    def wrap(self, model: "torch.nn.Module") -> "torch.nn.Module":
-        """Returns the model whose backward pass averages gradients over all workers."""
+    def wrap(self, model: "torch.nn.Module", *, partly_used: bool = False) -> "torch.nn.Module":
+        """Returns the model whose backward pass averages gradients over all workers.
+
+        `partly_used` says that some losses leave some parameters out; those then keep no gradient.
+        """
 
     def gather(self, tensor: "torch.Tensor") -> "torch.Tensor":
         """Returns [world_size * B, ...], the workers' tensors in rank order, with gradient to every worker."""

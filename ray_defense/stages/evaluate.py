@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from scipy.stats import beta
-from sklearn.metrics import roc_auc_score
 
 from ray_defense.attacks import Attack
 from ray_defense.core.checks import at_least
@@ -180,6 +179,8 @@ def split_quality(table: pa.Table) -> dict[str, float | None]:
         return empty
     poisoned, split = table["poisoned"].to_numpy(), np.array(table["split"].to_pylist())
     if poisoned.any() and not poisoned.all():
+        from sklearn.metrics import roc_auc_score  # its import takes a second and draws from Python's global generator
+
         empty["auroc"] = float(roc_auc_score(poisoned, table["score"].to_numpy()))
     for name, wanted in (("trusted", ~poisoned), ("poisoned", poisoned)):
         if (split == name).any():

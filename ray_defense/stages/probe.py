@@ -56,7 +56,7 @@ def train(worker: Worker, job: TrainJob) -> None:
     data = open_training_set(worker, job)
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
     model = build_model(config.model, num_classes, stream(job.seed, "probe", "weights")).to(worker.device)
-    wrapped, share = worker.wrap(model), Share(worker.rank, worker.world_size)
+    wrapped, share = worker.wrap(model, partly_used=True), Share(worker.rank, worker.world_size)
     optimizers = [config.sgd.build(model.parameters()) for _ in range(2)]  # L_intra starts without momentum
     clean = partial(view, key=0, changes=(), normalization=job.settings["normalization"])
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from PIL import Image
-from sklearn.metrics import roc_curve
 
 CLEAN, POISONED, NEUTRAL = "#2f6690", "#c8553d", "#5b6470"
 MOST_NAMED_CLASSES = 25  # more do not fit: the axis then counts classes instead of naming them
@@ -107,6 +106,8 @@ def score_histogram(
 
 def roc(scores: np.ndarray, poisoned: np.ndarray) -> str:
     """Returns the SVG ROC curve of `scores`, float64 [N], against the truth, bool [N] with both values present."""
+    from sklearn.metrics import roc_curve  # its import takes a second and draws from Python's global generator
+
     false_alarms, found, _ = roc_curve(poisoned, scores)
 
     def draw(axes: Axes) -> None:
