@@ -12,7 +12,7 @@ import torch
 
 from ray_defense.core.checks import at_least
 from ray_defense.core.config import choice
-from ray_defense.core.errors import Failed
+from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Backend, BlockJob
 from ray_defense.core.store import Artifact, read_json
@@ -40,6 +40,8 @@ class Score:
         at_least("score.batch_size", self.batch_size, 1)
         at_least("score.block_size", self.block_size, self.batch_size)
         at_least("score.cpus_per_actor", self.cpus_per_actor, 1)
+        if self.block_size % self.batch_size:
+            raise Refused(f"score.block_size {self.block_size} must be a multiple of score.batch_size {self.batch_size}")
 
 
 @dataclass(frozen=True)

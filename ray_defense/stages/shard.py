@@ -15,7 +15,14 @@ from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.seams import IngestJob
 from ray_defense.core.store import SCRATCH, Artifact, write_json
-from ray_defense.data.shards import MANIFEST_SCHEMA, REJECTED_SCHEMA, write_manifest, write_rejected, write_shard, write_table
+from ray_defense.data.shards import (
+    MANIFEST_SCHEMA,
+    REJECTED_SCHEMA,
+    write_manifest,
+    write_rejected,
+    write_shard,
+    write_table,
+)
 from ray_defense.data.sources import Source, check_labels
 from ray_defense.stages.context import Context
 
