@@ -28,7 +28,8 @@ def write_digits(folder: Path, train: int = 256, test: int = 64) -> None:
     """Writes digits as `{train,test}.parquet` of PNG bytes."""
     for split, count in (("train", train), ("test", test)):
         batch = Digits().read(split, 0, count)
-        pq.write_table(pa.table({"image": [png(image) for image in batch.images], "label": batch.labels}), folder / f"{split}.parquet")
+        table = pa.table({"image": [png(image) for image in batch.images], "label": batch.labels})
+        pq.write_table(table, folder / f"{split}.parquet")
 
 
 def png(image: np.ndarray) -> bytes:

@@ -14,7 +14,8 @@ from ray_defense.cluster.signals import own_signals
 from ray_defense.cluster.training import fit
 from ray_defense.core.seams import Backend, BlockJob, IngestJob, TrainJob
 
-PASSED_ON = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE", "PYTHONPATH")  # variables of the driver that workers need
+PATHS = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
+PASSED_ON = (*PATHS, "PYTHONPATH")  # variables of the driver that workers of another cluster need
 
 
 def start_ray() -> bool:
@@ -29,6 +30,9 @@ def start_ray() -> bool:
 
 
 def _connect() -> None:
+    for name in PATHS:
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.environ[name])  # workers run in other directories
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),  # a bare init would attach to whatever a stale file names

@@ -49,7 +49,7 @@ def override(config: Config, path: str, value: Any) -> Config:
     """Returns `config` with the field at the dotted `path` replaced; serves `--set a.b=v` and sweeps alike.
 
     A string is read as the field's type; the name of a registered unit (`badnets`, `rotate,affine`) stands for that
-    unit with its default parameters. Raises Refused for an unknown path (with the nearest known name) or a value of the wrong type.
+    unit with its default parameters. Raises Refused for an unknown path (with the nearest known name) or a wrong value.
     """
     return _replace(config, path.split("."), path, value)
 

@@ -84,9 +84,10 @@ class LocalExecutor:
 
     def train(self, jobs: Sequence[TrainJob]) -> None:
         for job in jobs:
-            if job.config.workers.num_workers != 1:
+            num_workers = job.config.workers.num_workers
+            if num_workers != 1:
                 raise Refused(
-                    f"{job.artifact.stage}.workers.num_workers is {job.config.workers.num_workers}: the local executor has one worker; "
+                    f"{job.artifact.stage}.workers.num_workers is {num_workers}: the local executor has one worker; "
                     "use --executor ray, or set it to 1"
                 )
             run_job(LocalWorker(job, self.device, self.backend), job)

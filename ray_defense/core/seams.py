@@ -1,4 +1,4 @@
-"""The two seams that keep Ray out of the algorithms: `Executor`, what a driver sees, and `Worker`, what a training process sees."""
+"""The seams that keep Ray out of the algorithms: `Executor`, what a driver sees; `Worker`, what a training process sees."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""D-BR (Algorithm 4): the backdoored model unlearns the poisoned split (Eq. 4) and relearns the trusted one (Eq. 5), in rounds."""
+"""D-BR (Algorithm 4): a backdoored model unlearns the poisoned split (Eq. 4) and relearns the trusted (Eq. 5), in rounds."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -52,7 +52,7 @@ class Measurement:
 
 
 def measure(item: Measurement) -> list[dict[str, int]]:
-    """Returns for each weight file the counts over the test set: right, right outside the target class, hit, and of how many."""
+    """Returns for each weight file counts over the test set: right, right outside the target class, hit, of how many."""
     labels = item.source.labels("test")
     if not len(labels):
         return [{} for _ in item.weights]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import choice
 from ray_defense.core.random import stream

@@ -24,7 +24,7 @@ NUM_SUSPECTS, NUM_EXAMPLES = 40, 10
 def run(
     result: dict[str, Any], recipe: Any, score: Score, source: Source, inputs: dict[str, Artifact], context: Context
 ) -> Artifact:
-    """Writes `report.html` of a run whose artifacts are `inputs` (suspect, evaluation, ...) and whose numbers `result` holds."""
+    """Writes `report.html` of a run with the artifacts `inputs` (suspect, evaluation, ...) and the numbers `result`."""
     artifact = context.place("report", VERSION, recipe, inputs, result=result)
     with context.store.claim(artifact) as missing:
         if missing:

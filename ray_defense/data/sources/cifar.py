@@ -12,7 +12,7 @@ from ray_defense.core.errors import Refused
 from ray_defense.data.sources.archive import Records, fetch, load
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.parquet import Parquet
-from ray_defense.data.sources.protocol import Batch, SourceInfo, Split
+from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
 CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
@@ -45,6 +45,7 @@ class Cifar10:
 
     def __post_init__(self) -> None:
         at_least("limit", 1 if self.limit is None else self.limit, 1)
+        make_absolute(self, "root")
 
     def info(self) -> SourceInfo:
         return SourceInfo(10, CIFAR10_CLASSES, 32)
@@ -68,6 +69,7 @@ class Cifar100:
 
     def __post_init__(self) -> None:
         at_least("limit", 1 if self.limit is None else self.limit, 1)
+        make_absolute(self, "root")
 
     def info(self) -> SourceInfo:
         return SourceInfo(100, CIFAR100_CLASSES, 32)

@@ -14,7 +14,7 @@ from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Refused
 from ray_defense.data.decode import MAX_BYTES, DecodeError, decode_image
 from ray_defense.data.sources.collect import collect
-from ray_defense.data.sources.protocol import Batch, SourceInfo, Split
+from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class ImageFolder:
 
     def __post_init__(self) -> None:
         at_least("size", self.size, 8)
+        make_absolute(self, "path")
 
     def info(self) -> SourceInfo:
         names = tuple(printable(name) for name in _classes(self._folder("train")))

@@ -14,7 +14,7 @@ from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Refused
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.sources.collect import collect
-from ray_defense.data.sources.protocol import Batch, SourceInfo, Split
+from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
 
 # Encoded images hardly compress: a file that grows more than this was made to fill the memory.
 MAX_GROWTH = 100  # decoded bytes per byte of the file
@@ -37,6 +37,7 @@ class Parquet:
 
     def __post_init__(self) -> None:
         at_least("size", self.size, 8)
+        make_absolute(self, "path")
         if self.num_classes is not None:
             at_least("num_classes", self.num_classes, 1)
 

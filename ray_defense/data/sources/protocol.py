@@ -1,5 +1,6 @@
 """What every source of labeled images answers: its classes, its labels, and decoded batches by place in the source."""
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -35,6 +36,13 @@ class Batch:
     labels: np.ndarray  # int64 [n], in range(num_classes)
     origin: tuple[str, ...]  # relative path, or "row 17"
     rejected: tuple[Rejected, ...]
+
+
+def make_absolute(source: object, field: str) -> None:
+    """Makes a path of a source being made absolute, since workers run in other directories; an empty one stays."""
+    path = getattr(source, field)
+    if path:
+        object.__setattr__(source, field, os.path.abspath(os.path.expanduser(path)))
 
 
 class Source(Protocol):
