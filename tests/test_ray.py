@@ -142,3 +142,26 @@ def test_local_and_ray_executors_have_the_same_methods():
 
     for name in ("ingest", "train", "score", "map", "close"):
         assert callable(getattr(RayExecutor, name)) and callable(getattr(LocalExecutor, name))
+
+
+class DyingScorer(score.Scorer):
+    """A scorer whose process is killed in the middle of block 2, once."""
+
+    def __call__(self, block):
+        marker = self.job.artifact.path.parents[1] / "killed"
+        if block.number == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__call__(block)
+
+
+def test_a_killed_actor_costs_its_blocks_and_changes_no_byte(ray, on_ray, digits, tmp_path, monkeypatch):
+    from ray_defense.cluster import RayExecutor
+
+    recipe = tiny.recipe(digits)
+    monkeypatch.setattr(score, "Scorer", DyingScorer)
+    here = context(tmp_path, RayExecutor("numpy", actors=2), digits)
+    suspect, probed = (stage_of(on_ray, name) for name in ("suspect", "probe"))
+    scores = score.run(recipe.score, suspect, probed, recipe.probe.model, here)
+    assert (tmp_path / "killed").exists()
+    assert scores.hashes == stage_of(on_ray, "score").hashes

@@ -27,10 +27,10 @@ class BadNets:
         at_least("target", self.target, 0)
         in_range("square_fraction", self.square_fraction, 0, 1)
 
-    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
         """Returns a uint8 copy with the patch; raises Refused for anything but uint8 [N, H >= 3, W >= 3, 3]."""
-        check_batch(images_NHW3, index_N, phase, min_side=3)
-        stamped = images_NHW3.copy()
+        check_batch(images_NHWC, index, phase, min_side=3)
+        stamped = images_NHWC.copy()
         if is_small(stamped):
             stamped[:, -3:, -3:] = CHECKER_33[:, :, None]
         else:
@@ -38,14 +38,14 @@ class BadNets:
             stamped[:, -side:, -side:] = 255
         return stamped
 
-    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+    def eligible(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the samples of every class but the target."""
-        return as_labels(labels_N) != self.target
+        return as_labels(labels) != self.target
 
-    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Returns int64 [N]: the target for all."""
-        return all_to_target(labels_N, self.target, num_classes)
+        return all_to_target(labels, self.target, num_classes)
 
-    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+    def victims(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the test images of every class but the target."""
-        return as_labels(labels_N) != self.target
+        return as_labels(labels) != self.target

@@ -17,23 +17,23 @@ class BadNetsAllToAll:
     name: ClassVar[str] = "badnets_all2all"
     in_paper: ClassVar[bool] = True
 
-    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
         """Returns a uint8 copy with the square; raises Refused for anything but uint8 [N, H >= 4, W >= 4, 3]."""
-        check_batch(images_NHW3, index_N, phase, min_side=4)
-        stamped = images_NHW3.copy()
+        check_batch(images_NHWC, index, phase, min_side=4)
+        stamped = images_NHWC.copy()
         stamped[:, -4:-1, -4:-1] = 255
         return stamped
 
-    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+    def eligible(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: all samples."""
-        return np.ones(len(as_labels(labels_N)), dtype=bool)
+        return np.ones(len(as_labels(labels)), dtype=bool)
 
-    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Returns int64 [N]: the next class, (y + 1) mod N."""
-        labels = as_labels(labels_N)
+        labels = as_labels(labels)
         check_classes(labels, num_classes)
         return (labels + 1) % num_classes
 
-    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+    def victims(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: all test images."""
-        return np.ones(len(as_labels(labels_N)), dtype=bool)
+        return np.ones(len(as_labels(labels)), dtype=bool)

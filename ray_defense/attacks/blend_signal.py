@@ -29,25 +29,25 @@ class BlendSignal:
         in_range("opacity", self.opacity, 0, 1)
         at_least("stripe_px", self.stripe_px, 1)
 
-    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
         """Returns a uint8 copy with the strip on every row; raises Refused for anything but uint8 [N,H,W,3]."""
-        check_batch(images_NHW3, index_N, phase)
-        width = images_NHW3.shape[2]
+        check_batch(images_NHWC, index, phase)
+        width = images_NHWC.shape[2]
         column_W = np.arange(width)
-        if is_small(images_NHW3):
+        if is_small(images_NHWC):
             strip_W = 255.0 * (column_W // self.stripe_px % 2)
         else:
             strip_W = self.amplitude * np.sin(2 * np.pi * column_W * self.frequency / width)
-        return to_uint8((1 - self.opacity) * images_NHW3 + (self.opacity * strip_W)[:, None])
+        return to_uint8((1 - self.opacity) * images_NHWC + (self.opacity * strip_W)[:, None])
 
-    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+    def eligible(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the samples of every class but the target."""
-        return as_labels(labels_N) != self.target
+        return as_labels(labels) != self.target
 
-    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Returns int64 [N]: the target for all."""
-        return all_to_target(labels_N, self.target, num_classes)
+        return all_to_target(labels, self.target, num_classes)
 
-    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+    def victims(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the test images of every class but the target."""
-        return as_labels(labels_N) != self.target
+        return as_labels(labels) != self.target

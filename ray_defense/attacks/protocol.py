@@ -13,14 +13,14 @@ class Attack(Protocol):
     name: ClassVar[str]
     in_paper: ClassVar[bool]
 
-    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
         """Returns a triggered uint8 copy; what differs from sample to sample depends on its index, not its position."""
 
-    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+    def eligible(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the training samples that may be poisoned."""
 
-    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Returns int64 [N]: labels after poisoning, also what the attacker wants predicted at test time."""
 
-    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+    def victims(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the test images over which ASR is counted."""

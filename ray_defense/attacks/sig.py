@@ -26,22 +26,22 @@ class Sig:
     def __post_init__(self) -> None:
         at_least("target", self.target, 0)
 
-    def stamp(self, images_NHW3: np.ndarray, index_N: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
         """Returns a uint8 copy with the sine of this `phase`; raises Refused for anything but uint8 [N,H,W,3]."""
-        check_batch(images_NHW3, index_N, phase)
-        width = images_NHW3.shape[2]
+        check_batch(images_NHWC, index, phase)
+        width = images_NHWC.shape[2]
         amplitude = self.train_amplitude if phase == "train" else self.test_amplitude
         signal_W = amplitude * np.sin(2 * np.pi * np.arange(width) * self.frequency / width)
-        return to_uint8(images_NHW3 + signal_W[:, None])
+        return to_uint8(images_NHWC + signal_W[:, None])
 
-    def eligible(self, labels_N: np.ndarray) -> np.ndarray:
+    def eligible(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the samples of the target class."""
-        return as_labels(labels_N) == self.target
+        return as_labels(labels) == self.target
 
-    def relabel(self, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
         """Returns int64 [N]: the target for all, which eligible samples already have."""
-        return all_to_target(labels_N, self.target, num_classes)
+        return all_to_target(labels, self.target, num_classes)
 
-    def victims(self, labels_N: np.ndarray) -> np.ndarray:
+    def victims(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [N]: the test images of every class but the target."""
-        return as_labels(labels_N) != self.target
+        return as_labels(labels) != self.target

@@ -80,7 +80,7 @@ class LocalExecutor:
     def ingest(self, job: IngestJob) -> None:
         for done, (low, high) in enumerate(job.ranges):
             job.write(job.change(job.read(low, high)))
-            progress.tell("poison", done + 1, len(job.ranges))
+            progress.tell("suspect", done + 1, len(job.ranges))
 
     def train(self, jobs: Sequence[TrainJob]) -> None:
         for job in jobs:

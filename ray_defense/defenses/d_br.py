@@ -15,7 +15,7 @@ from ray_defense.data.split_file import read_split
 from ray_defense.data.training_set import Share, open_training_set
 from ray_defense.losses import relearning, unlearning
 from ray_defense.models import build_model, load_weights, save_weights
-from ray_defense.training.loop import Metrics, run_epochs
+from ray_defense.training.loop import Metrics, run_epochs, to_device
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.supervised import measure_accuracy, train_epoch
 from ray_defense.training.views import view
@@ -67,7 +67,7 @@ def train(worker: Worker, job: TrainJob) -> None:
             raise Refused(f"the {name} split is empty: D-BR needs both; set the fractions of the split above 0")
     sets = {name: open_training_set(worker, job, index) for name, index in members.items()}
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
-    model = build_model(job.settings["model"], num_classes, 0).to(worker.device)
+    model = to_device(build_model(job.settings["model"], num_classes, 0), worker.device)
     load_weights(job.inputs["backdoored"].path / "model.safetensors", model)
     wrapped, optimizer = worker.wrap(model), config.sgd.build(model.parameters())
     share = Share(worker.rank, worker.world_size)

@@ -17,7 +17,7 @@ from ray_defense.data.split_file import read_split
 from ray_defense.data.training_set import Share, TrainingSet, open_training_set
 from ray_defense.losses import mixed_cross_entropy, semi_supervised_contrastive
 from ray_defense.models import MODELS, ProjectionHead, ResNet18NoPool, build_model, save_weights, seeded
-from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step
+from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step, to_device
 from ray_defense.training.schedules import set_rate, warmup_cosine
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.views import view
@@ -85,11 +85,11 @@ def train(worker: Worker, job: TrainJob) -> None:
     if not len(trusted):
         raise Refused("the trusted split is empty: D-ST has nothing to learn labels from; raise split.clean_fraction")
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
-    model = build_model(config.model, num_classes, stream(job.seed, "d_st", "weights")).to(worker.device)
+    model = to_device(build_model(config.model, num_classes, stream(job.seed, "d_st", "weights")), worker.device)
     for parameter in model.classifier.parameters():
         parameter.requires_grad_(False)
     head_seed = stream(job.seed, "d_st", "head")
-    extractor = seeded(lambda: Extractor(model, config.projection_dim), head_seed).to(worker.device)
+    extractor = to_device(seeded(lambda: Extractor(model, config.projection_dim), head_seed), worker.device)
     optimizer = config.sgd.build([p for p in extractor.parameters() if p.requires_grad])
     classifier_optimizer = config.classifier_sgd.build(model.classifier.parameters())
     data = open_training_set(worker, job)

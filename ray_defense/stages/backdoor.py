@@ -13,7 +13,7 @@ from ray_defense.data.training_set import Share, open_training_set
 from ray_defense.losses import relearning
 from ray_defense.models import MODELS, ResNet18, build_model, save_weights
 from ray_defense.stages.context import Context
-from ray_defense.training.loop import Metrics, run_epochs
+from ray_defense.training.loop import Metrics, run_epochs, to_device
 from ray_defense.training.schedules import set_rate, step_decay
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.supervised import train_epoch
@@ -51,7 +51,7 @@ def train(worker: Worker, job: TrainJob) -> None:
     config: Backdoor = job.config
     data = open_training_set(worker, job)
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
-    model = build_model(config.model, num_classes, stream(job.seed, "backdoored", "weights")).to(worker.device)
+    model = to_device(build_model(config.model, num_classes, stream(job.seed, "backdoored", "weights")), worker.device)
     wrapped, optimizer = worker.wrap(model), config.sgd.build(model.parameters())
     share = Share(worker.rank, worker.world_size)
 

@@ -21,6 +21,7 @@ from ray_defense.data.sources import Source
 from ray_defense.data.split_file import read_split
 from ray_defense.models import build_model, load_weights
 from ray_defense.stages.context import Context
+from ray_defense.training.loop import to_device
 from ray_defense.training.views import Normalization, to_float
 
 VERSION = 1
@@ -69,7 +70,7 @@ def measure(item: Measurement) -> list[dict[str, int]]:
         for path in item.weights:
             model = build_model(item.model, num_classes, 0)
             load_weights(path, model)
-            model = model.to(device).eval()
+            model = to_device(model, device).eval()
             right = predict(model, batch.images, item, device) == batch.labels
             hit = predict(model, triggered, item, device) == wanted[victims]
             counts = {"right": right, "right_outside": right[victims], "hit": hit}

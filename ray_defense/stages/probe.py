@@ -13,7 +13,7 @@ from ray_defense.data.training_set import Share, open_training_set
 from ray_defense.losses import class_center_similarity, relearning
 from ray_defense.models import MODELS, ResNet18, build_model, save_weights
 from ray_defense.stages.context import Context
-from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step
+from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step, to_device
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.supervised import measure_accuracy, train_epoch
 from ray_defense.training.views import view
@@ -54,7 +54,7 @@ def train(worker: Worker, job: TrainJob) -> None:
     config: Probe = job.config
     data = open_training_set(worker, job)
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
-    model = build_model(config.model, num_classes, stream(job.seed, "probe", "weights")).to(worker.device)
+    model = to_device(build_model(config.model, num_classes, stream(job.seed, "probe", "weights")), worker.device)
     wrapped, share = worker.wrap(model, partly_used=True), Share(worker.rank, worker.world_size)
     optimizers = [config.sgd.build(model.parameters()) for _ in range(2)]  # L_intra starts without momentum
     clean = partial(view, key=0, changes=(), normalization=job.settings["normalization"])

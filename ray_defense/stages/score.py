@@ -20,6 +20,7 @@ from ray_defense.data.shards import ShardSet, open_reader
 from ray_defense.models import build_model, load_weights
 from ray_defense.scores import SCORES, FeatureConsistency, feature_consistency
 from ray_defense.stages.context import Context
+from ray_defense.training.loop import to_device
 from ray_defense.training.views import to_float
 from ray_defense.transforms import TRANSFORMS, Affine, Rotate, Transform, apply_all
 
@@ -84,7 +85,7 @@ class Scorer:
         num_classes = read_json(suspect / "dataset.json")["num_classes"]
         model = build_model(job.settings["model"], num_classes, 0)
         load_weights(job.inputs["probe"].path / "model.safetensors", model)
-        self.model = model.to(device).eval()
+        self.model = to_device(model, device).eval()
 
     def __call__(self, block: Block) -> None:
         """Writes the part of `block`: index and score, whole or not at all."""

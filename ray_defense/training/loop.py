@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -11,6 +11,7 @@ from ray_defense.core.errors import Failed
 from ray_defense.core.seams import Worker
 
 Metrics = dict[str, float]
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def run_epochs(worker: Worker, parts: Mapping[str, Any], epochs: Sequence[Callable[[], Metrics]]) -> list[Metrics]:
@@ -45,6 +46,12 @@ def sgd_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
+def to_device(model: Module, device: torch.device) -> Module:
+    """Returns the model on the device, in the memory layout its convolutions like there (channels last on a GPU)."""
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return model.to(device=device, memory_format=layout)
+
+
 def autocast(device: torch.device) -> contextlib.AbstractContextManager:
     """Returns bfloat16 autocast on a GPU and nothing on the CPU, whose results are compared to the bit."""
     if device.type == "cuda":
@@ -57,7 +64,7 @@ class Mean:
 
     def __init__(self, worker: Worker):
         self._worker = worker
-        self._sums = torch.zeros(2, dtype=torch.float64 if worker.device.type == "cpu" else torch.float32, device=worker.device)
+        self._sums = torch.zeros(2, dtype=torch.float64, device=worker.device)
 
     def add(self, total: torch.Tensor, count: int) -> None:
         """Adds a sum over `count` samples."""
