@@ -50,18 +50,33 @@ is_ready() {
     esac
 }
 
+# debian PACKAGE ...: installs Debian packages where this user may.
+debian() {
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" -eq 0 ]; then sudo=''; elif sudo -n true 2>/dev/null; then sudo='sudo'; else return 1; fi
+    say "installing $* (apt-get)"
+    $sudo apt-get update -qq >&2 &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+find_python() {
+    found=
+    for candidate in python3.11 python3.12 python3.13 python3; do
+        if recent_enough "$candidate"; then
+            found=$candidate
+            return 0
+        fi
+    done
+    return 1
+}
+
+has_venv() { "$found" -c 'import ensurepip, venv' 2>/dev/null; }
+
 make_environment() {
     if [ ! -x "$python" ]; then
-        found=
-        for candidate in python3.11 python3.12 python3.13 python3; do
-            if recent_enough "$candidate"; then
-                found=$candidate
-                break
-            fi
-        done
-        [ -n "$found" ] || fail 2 'no Python 3.11 or later: apt-get install python3 python3-venv'
-        "$found" -c 'import ensurepip, venv' 2>/dev/null ||
-            fail 2 "$found has no venv module: apt-get install python3-venv"
+        { find_python && has_venv; } || debian python3 python3-venv || true
+        find_python || fail 2 'no Python 3.11 or later: apt-get install python3 python3-venv'
+        has_venv || fail 2 "$found has no venv module: apt-get install python3-venv"
         say "making the environment $venv with $found"
         "$found" -m venv "$venv" || fail 3 "could not make $venv"
     fi
@@ -90,14 +105,8 @@ get_libraries() {
     if has_libraries; then return 0; fi
     packages='libopencv-dev libturbojpeg0-dev pkg-config g++'
     has_headers || packages="$packages $("$python" -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])')"
-    if [ "$(id -u)" -eq 0 ]; then sudo=''; elif sudo -n true 2>/dev/null; then sudo='sudo'; else sudo='none'; fi
-    if [ "$sudo" != none ] && command -v apt-get >/dev/null; then
-        say "installing $packages (apt-get)"
-        # shellcheck disable=SC2086  # words are meant
-        if $sudo apt-get update -qq >&2 &&
-            $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2 &&
-            has_libraries; then return 0; fi
-    fi
+    # shellcheck disable=SC2086  # words are meant
+    if debian $packages && has_libraries; then return 0; fi
     say "going on without FFCV (NumPy reads the same shards); to have it: sudo apt-get install $packages"
     return 1
 }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ray_defense.core.store import write_json
-from ray_defense.stages.versions import versions
+from ray_defense.core.versions import versions
 
 
 def record(name: str, figures: dict[str, Any]) -> Path:
@@ -20,5 +20,6 @@ def record(name: str, figures: dict[str, Any]) -> Path:
     machine = {"cpu": model, "cores": os.cpu_count(), "gpus": gpus, "system": platform.system(), "shared": True}
     command = " ".join(["python", *(os.path.relpath(part) if os.path.exists(part) else part for part in sys.argv)])
     path = Path(__file__).resolve().parent.parent / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
     write_json(path, {"command": command, "machine": machine, "versions": versions()} | figures)
     return path

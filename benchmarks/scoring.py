@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import ray
 import torch
 from machine import record
 
-from ray_defense.cluster import RayExecutor
+from ray_defense.cluster import RayExecutor  # isort: skip  (before ray: it sets what ray reads when it is imported)
+import ray  # isort: skip
 from ray_defense.cluster.scoring import run_blocks, start_actors
 from ray_defense.core.seams import BlockJob
 from ray_defense.core.store import Store
@@ -43,7 +43,7 @@ class WarmPool(RayExecutor):
             self.actors_up = start_actors(job, self.backend, NUM_ACTORS)
             ray.get([actor.run.remote(job.blocks[0]) for actor in self.actors_up])
             self.startup_s = time.perf_counter() - start
-        run_blocks(self.actors_up, job.blocks, "score")
+        run_blocks(self.actors_up, job.blocks, "score", job.patience_s)
 
 
 class BareForward:

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ray_defense.core.version import VERSION
+
 if TYPE_CHECKING:
     from ray_defense.api import Result, run
 
 __all__ = ["Result", "run"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -39,9 +39,12 @@ def run(
     Raises Refused for a request or input that cannot be worked on, Failed for work that could not be finished.
     """
     config = recipe(recipe_or_config) if isinstance(recipe_or_config, str) else recipe_or_config
-    chosen = make_executor(executor, backend) if isinstance(executor, str) else executor
+    place = Store(store)
+    pipeline.check(config)  # before Ray is started
+    if not isinstance(executor, str):
+        return pipeline.run(config, place, executor)
+    own = make_executor(executor, backend)
     try:
-        return pipeline.run(config, Store(store), chosen)
+        return pipeline.run(config, place, own)
     finally:
-        if chosen is not executor:
-            chosen.close()
+        own.close()

@@ -63,7 +63,7 @@ def cifar10_badnets_small() -> Recipe:
         probe=Probe(model, epochs=4, intra_epochs=10),
         backdoor=Backdoor(model, epochs=30, milestones=(20, 26), sgd=Sgd(0.05)),
         d_br=BackdoorRemoval(rounds=20, unlearn_above=0.02, sgd=Sgd(1e-3)),
-        d_st=SecureTraining(model, epochs=40, warmup_epochs=4),
+        d_st=SecureTraining(model, epochs=50, batch_size=256, warmup_epochs=5, sgd=Sgd(0.25, weight_decay=1e-4)),
     )
 
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from ray_defense.cli.main import main
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 def test_there_are_commands_to_check():
-    assert len(COMMANDS) >= 9 and len(BENCHMARKS) >= 4 and len(SNIPPETS) == 2
+    assert len(COMMANDS) >= 9 and len(BENCHMARKS) >= 4 and len(SNIPPETS) == 3
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -76,9 +77,11 @@ def test_own_images_end_as_a_list_of_suspicious_files(folder, tmp_path, monkeypa
     small += ["d_st.classifier_epochs=1", "d_st.batch_size=64", "d_st.warmup_epochs=0"]
     sets = [part for pair in small for part in ("--set", pair)]
     assert main([*arguments, "--executor", "local", "--backend", "numpy", "--quiet", *sets]) == 0
-    (snippet,) = [text for text in SNIPPETS if "my-audit" in text]
+    listing, loading = [text for text in SNIPPETS if "my-audit" in text]
     names: dict = {}
-    exec(compile(snippet, "README", "exec"), names)
+    exec(compile(listing, "README", "exec"), names)
+    exec(compile(loading, "README", "exec"), names)
+    assert names["model"](torch.zeros(1, 3, 32, 32))[1].shape == (1, 10)
     table = names["table"]
     assert table.num_rows == 200 and set(table["split"].to_pylist()) == {"trusted", "poisoned", "uncertain"}
     assert all((folder / origin).is_file() for origin in table["origin"].to_pylist())

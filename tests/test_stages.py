@@ -104,7 +104,19 @@ def test_only_chosen_accepted_samples_are_stamped():
         Stamp(BadNets(), np.zeros(0, np.int64), 3)(columns),
         Stamp(BadNets(), np.array([99]), 3)(columns),
     ):
-        assert all(np.array_equal(untouched[name], before[name]) for name in before)
+        assert all(np.array_equal(untouched[name], before[name]) for name in ("index", "image", "label", "reason"))
+
+
+def test_a_poisoned_dataset_does_not_tell_the_true_class_in_a_path():
+    columns = {
+        "index": np.arange(4, 6),
+        "image": np.zeros((2, 16, 16, 3), np.uint8),
+        "label": np.array([1, 2]),
+        "origin": np.array(["train/dog/1.png", "train/cat/2.png"], object),
+        "reason": np.array(["", ""], object),
+    }
+    changed = Stamp(BadNets(), np.array([4]), 3)(columns)
+    assert changed["origin"].tolist() == ["row 4", "row 5"]
 
 
 @pytest.mark.parametrize("bad_label", [9, None])
@@ -441,7 +453,7 @@ def constant(tmp_path_factory) -> Path:
     ],
 )
 def test_a_model_that_always_says_0_is_right_and_fooled_where_0_is_wanted(constant, attack, victims, wanted):
-    item = Measurement("x", MODEL, (constant, constant), DIGITS, attack, HALF, Evaluate(batch_size=100, cpus=1))
+    item = Measurement("x", MODEL, (constant, constant), DIGITS, 10, attack, HALF, Evaluate(batch_size=100, cpus=1))
     labels = DIGITS.labels("test")
     victims = victims(labels)
     expected = {
@@ -450,6 +462,7 @@ def test_a_model_that_always_says_0_is_right_and_fooled_where_0_is_wanted(consta
         "hit": int((wanted(labels)[victims] == 0).sum()),
         "n_clean": len(labels),
         "n_triggered": int(victims.sum()),
+        "n_rejected": 0,
     }
     assert measure(item) == [expected, expected]
 
@@ -458,7 +471,7 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
     path = tmp_path / "random.safetensors"
     model = build_model(MODEL, 10, 3).eval()
     save_weights(path, model)
-    (found,) = measure(Measurement("x", MODEL, (path,), DIGITS, BadNets(), HALF, Evaluate(batch_size=64, cpus=1)))
+    (found,) = measure(Measurement("x", MODEL, (path,), DIGITS, 10, BadNets(), HALF, Evaluate(batch_size=64, cpus=1)))
     batch, right, hit = DIGITS.read("test", 0, 10_000), 0, 0
     with torch.no_grad():
         for image, label, index in zip(batch.images, batch.labels, batch.index, strict=True):
@@ -472,7 +485,7 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
 
 def test_without_a_test_set_nothing_is_counted(tmp_path, constant):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 30)
-    assert measure(Measurement("x", MODEL, (constant,), source, BadNets(), HALF, Evaluate())) == [{}]
+    assert measure(Measurement("x", MODEL, (constant,), source, 10, BadNets(), HALF, Evaluate())) == [{}]
 
 
 def test_each_sample_meets_its_own_truth(scored, tmp_path):

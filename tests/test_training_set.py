@@ -64,7 +64,8 @@ def test_the_last_smaller_batch_is_dropped_only_on_request(data):
     kept = indices(data.epoch(3, 16))
     assert indices(data.epoch(3, 16, drop_last=True)) == kept[:-1]
     assert indices(data.epoch(3, 25, drop_last=True)) == indices(data.epoch(3, 25))
-    assert indices(data.epoch(3, 101, drop_last=True)) == []
+    with pytest.raises(Refused, match="make it smaller"):
+        data.epoch(3, 101, drop_last=True)
     assert len(indices(data.epoch(3, 101))[0]) == 100
 
 
@@ -112,6 +113,10 @@ def test_every_worker_yields_num_steps_batches_of_equal_sizes(
 ):
     data = TrainingSet(directory, CPU, "numpy", resident_bytes, 5 + 3 * np.array(chosen))
     shares = [Share(rank, workers) for rank in range(workers)]
+    if not data.num_steps(local * workers, shares[0], drop_last):
+        with pytest.raises(Refused, match="make it smaller"):
+            data.epoch(1, local * workers, shares[0], drop_last)
+        return
     parts = [indices(data.epoch(1, local * workers, share, drop_last)) for share in shares]
     steps = {data.num_steps(local * workers, share, drop_last) for share in shares}
     assert steps == {len(part) for part in parts}

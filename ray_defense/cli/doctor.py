@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ray_defense.cli.inert import inert
 from ray_defense.core.errors import Refused
-from ray_defense.stages.versions import versions
+from ray_defense.core.versions import versions
 
 _TIMEOUT_S = 120
 _RAY = "import ray_defense.cluster, ray.data, ray.train"

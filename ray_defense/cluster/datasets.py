@@ -13,6 +13,7 @@ from ray.data import Dataset
 from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
+from ray_defense.cluster.errors import original
 from ray_defense.core import progress
 from ray_defense.core.seams import IngestJob
 from ray_defense.data.shards import ShardSet
@@ -56,12 +57,15 @@ def _change(change: Callable[[dict[str, Any]], dict[str, Any]], columns: dict[st
 @contextlib.contextmanager
 def _whole_blocks() -> Iterator[None]:
     context = ray.data.DataContext.get_current()
-    before = context.target_max_block_size, context.enable_progress_bars
-    context.target_max_block_size, context.enable_progress_bars = _WHOLE, False
+    changed = {"target_max_block_size": _WHOLE, "enable_progress_bars": False, "raise_original_map_exception": True}
+    before = {name: getattr(context, name) for name in changed}
     try:
+        for name, value in changed.items():
+            setattr(context, name, value)
         yield
     finally:
-        context.target_max_block_size, context.enable_progress_bars = before
+        for name, value in before.items():
+            setattr(context, name, value)
 
 
 def ingest(job: IngestJob) -> None:
@@ -72,8 +76,11 @@ def ingest(job: IngestJob) -> None:
         )
         for step in (job.change, job.write):
             dataset = dataset.map_batches(partial(_change, step), batch_size=None, batch_format="numpy")
-        for done, _ in enumerate(dataset.iter_rows()):
-            progress.tell("suspect", done + 1, len(job.ranges))
+        try:
+            for done, _ in enumerate(dataset.iter_rows()):
+                progress.tell("suspect", done + 1, len(job.ranges))
+        except ray.exceptions.RayError as error:
+            raise original(error) from None
 
 
 def read_shards(directory: str | Path) -> Dataset:

@@ -2,11 +2,11 @@
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "token",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `report` comes through once a poll: 2 s otherwise
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -29,5 +29,7 @@ def token_file() -> Path:
 
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
-if not any(name in os.environ for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_file())
+if "ray" not in sys.modules:  # ray reads the mode when it is imported; imported before us, it keeps its own way with tokens
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if not any(os.environ.get(name) for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_file())

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from ray_defense.cluster.datasets import ingest
+from ray_defense.cluster.errors import original
 from ray_defense.cluster.scoring import num_actors, run_blocks, start_actors
 from ray_defense.cluster.signals import own_signals
 from ray_defense.cluster.training import fit
@@ -35,10 +36,10 @@ def _connect() -> None:
             os.environ[name] = os.path.abspath(os.environ[name])  # workers run in other directories
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),  # a bare init would attach to whatever a stale file names
+        address=os.environ.get("RAY_ADDRESS") or "local",  # a bare init would attach to whatever a stale file names
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"env_vars": passed_on} if "RAY_ADDRESS" in os.environ else None,
+        runtime_env={"env_vars": passed_on} if os.environ.get("RAY_ADDRESS") else None,
     )
 
 
@@ -66,7 +67,7 @@ class RayExecutor:
             return
         actors = start_actors(job, self.backend, num_actors(job, len(missing), self.actors))
         try:
-            run_blocks(actors, missing, job.artifact.stage)
+            run_blocks(actors, missing, job.artifact.stage, job.patience_s)
         finally:
             for actor in actors:
                 ray.kill(actor)
@@ -76,8 +77,8 @@ class RayExecutor:
         task = ray.remote(function).options(num_cpus=1, num_gpus=num_gpus, max_retries=2)
         try:
             return ray.get([task.remote(item) for item in items])
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, Exception) else error from None
+        except ray.exceptions.RayError as error:
+            raise original(error) from None
 
     def close(self) -> None:
         if self._started:

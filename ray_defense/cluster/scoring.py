@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 
+from ray_defense.cluster.errors import original
+from ray_defense.cluster.placement import cpu_slots, largest_node
 from ray_defense.core import progress
 from ray_defense.core.errors import Failed
 from ray_defense.core.local import best_device, threads
 from ray_defense.core.seams import Backend, BlockJob
 
-STALLED_S = 900.0  # no block in this time: something hangs
 _WINDOW = 2  # blocks an actor has in hand
 
 
@@ -37,37 +38,40 @@ class BlockActor:
 def start_actors(job: BlockJob, backend: Backend, count: int) -> list[Any]:
     """Returns `count` actors for `job`, restarted twice when they die, each with a GPU where there is one for each."""
     num_gpus = 1 if ray.cluster_resources().get("GPU", 0) >= count else 0
-    options = {"num_cpus": job.config.cpus_per_actor, "num_gpus": num_gpus, "max_restarts": 2, "max_task_retries": 2}
+    num_cpus = min(job.config.cpus_per_actor, largest_node())  # what no node has would never be placed
+    options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 2, "max_task_retries": 2}
     actor_class = ray.remote(BlockActor).options(**options)
     return [actor_class.remote(job, backend) for _ in range(count)]  # by value: a restarted actor must find it again
 
 
-def run_blocks(actors: Sequence[Any], blocks: Sequence[Any], what: str) -> None:
-    """Runs every block on one of `actors`; raises what a block raised, or Failed when the pool died or stalled."""
-    waiting, running, done = deque(blocks), {}, 0
-    for actor in list(actors) * _WINDOW:
-        if waiting:
-            running[actor.run.remote(waiting.popleft())] = actor
-    while running:
-        finished, _ = ray.wait(list(running), timeout=STALLED_S)
+def run_blocks(actors: Sequence[Any], blocks: Sequence[Any], what: str, patience_s: float) -> None:
+    """Runs every block on one of `actors`, each from when it is up; raises what one raised, or Failed for a dead pool.
+
+    `patience_s` is how long, in seconds, nothing may happen before the pool counts as stalled.
+    """
+    waiting, done = deque(blocks), 0
+    running = {actor.ready.remote(): (actor, False) for actor in actors}  # reference -> (actor, whether it is a block)
+    while done < len(blocks):
+        finished, _ = ray.wait(list(running), timeout=patience_s)
         if not finished:
-            raise Failed(f"no block of {what} was finished in {STALLED_S:.0f} s: an actor hangs; run again to resume")
+            raise Failed(f"nothing of {what} was finished in {patience_s:.0f} s: an actor hangs; run again to resume")
         for reference in finished:
-            actor = running.pop(reference)
+            actor, is_block = running.pop(reference)
             try:
                 ray.get(reference)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause if isinstance(error.cause, Exception) else error from None
-            except RayActorError as error:
+            except RayError as error:
+                cause = original(error)
+                if cause is not error:
+                    raise cause from None
                 raise Failed(f"an actor of {what} died too often: run again to resume ({error})") from error
-            done += 1
+            done += is_block
             progress.tell(what, done, len(blocks))
-            if waiting:
-                running[actor.run.remote(waiting.popleft())] = actor
+            for _ in range(1 if is_block else _WINDOW):
+                if waiting:
+                    running[actor.run.remote(waiting.popleft())] = (actor, True)
 
 
 def num_actors(job: BlockJob, num_blocks: int, wanted: int | None) -> int:
     """Returns how many actors to start: `wanted`, or one a GPU, or else one a CPU slot; never more than blocks."""
-    resources = ray.cluster_resources()
-    slots = int(resources.get("GPU", 0)) or int(resources.get("CPU", 1)) // job.config.cpus_per_actor
+    slots = int(ray.cluster_resources().get("GPU", 0)) or cpu_slots(job.config.cpus_per_actor)
     return max(1, min(wanted or slots, num_blocks))

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,16 +17,17 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_defense.cluster.collectives import gather
+from ray_defense.cluster.placement import cpu_slots, largest_node
 from ray_defense.cluster.signals import own_signals
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
-from ray_defense.core.errors import Failed, RayDefenseError
+from ray_defense.core.errors import Failed, RayDefenseError, Refused
 from ray_defense.core.local import run_job
 from ray_defense.core.seams import Backend, TrainJob
-from ray_defense.core.store import write_json
+from ray_defense.core.store import read_json, write_json
 
 MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
-_PROGRESS = "progress.json"
+_PROGRESS, _ERROR = "progress.json", "error.json"
 
 
 class RayWorker:
@@ -39,6 +41,11 @@ class RayWorker:
         if self.world_size == 1:
             return model
         return torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=partly_used)
+
+    def synchronize(self, model: torch.nn.Module) -> None:
+        if self.world_size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
         return gather(tensor) if self.world_size > 1 else tensor
@@ -63,25 +70,44 @@ class RayWorker:
 
 def train_loop(config: dict[str, Any]) -> None:
     """What every worker of the group runs: the jobs in order; those published before a restart are skipped."""
-    for job in config["jobs"]:
-        run_job(RayWorker(job, config["backend"]), job)
+    said = config["jobs"][0].artifact.scratch / _ERROR
+    if said.exists():
+        raise _said(said)  # restarted after an error of ours: the same work would end the same way
+    try:
+        for job in config["jobs"]:
+            run_job(RayWorker(job, config["backend"]), job)
+    except RayDefenseError as error:
+        write_json(said, {"type": type(error).__name__, "message": str(error)})
+        raise
     report({"done": len(config["jobs"])})
+
+
+def _said(path: Path) -> RayDefenseError:
+    plain = read_json(path)
+    return {"Refused": Refused}.get(plain["type"], Failed)(plain["message"])
 
 
 def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
     """Runs jobs that want the same group of workers in one Ray Train run; raises what a job raised, or Failed."""
     workers, first = jobs[0].config.workers, jobs[0].artifact
     use_gpu = ray.cluster_resources().get("GPU", 0) >= workers.num_workers
-    largest = max(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
+    slots = cpu_slots(workers.cpus_per_worker)
+    if workers.num_workers > slots:
+        raise Refused(
+            f"{first.stage} wants {workers.num_workers} workers of {workers.cpus_per_worker} CPUs and the cluster has room "
+            f"for {slots}: lower workers.num_workers, which changes the result, or add nodes"
+        )
     storage = first.scratch / "ray-train"
     shutil.rmtree(storage, ignore_errors=True)  # Train would resume a run of this name in its own way
+    said = first.scratch / _ERROR
+    said.unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={"jobs": list(jobs), "backend": backend},
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=use_gpu,
-            resources_per_worker={"CPU": min(workers.cpus_per_worker, largest)} | ({"GPU": 1} if use_gpu else {}),
+            resources_per_worker={"CPU": min(workers.cpus_per_worker, largest_node())} | ({"GPU": 1} if use_gpu else {}),
         ),
         run_config=RunConfig(
             name=first.key,
@@ -94,21 +120,12 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
-            raise _cause(error) from error
+            if said.exists():
+                raise _said(said) from error
+            raise Failed(f"training failed {MAX_FAILURES + 1} times; run the same command again to resume ({error})") from error
     unfinished = [job.artifact.stage for job in jobs if not job.artifact.exists]
     if unfinished:
         raise Failed(f"training ended without a result of {', '.join(unfinished)}: run the same command again")
-
-
-def _cause(error: ray.train.TrainingFailedError) -> RayDefenseError:
-    """Returns the first error of ours that a worker raised, else Failed with what Ray says."""
-    failures = getattr(error, "worker_failures", None) or {}
-    for failure in failures.values():
-        while failure is not None:
-            if isinstance(failure, RayDefenseError):
-                return failure
-            failure = getattr(failure, "cause", None) or failure.__cause__
-    return Failed(f"training failed {MAX_FAILURES + 1} times; run the same command again to resume ({error})")
 
 
 @contextlib.contextmanager

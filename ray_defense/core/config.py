@@ -16,8 +16,8 @@ from ray_defense.core.errors import Refused, look_up, unknown
 Config = TypeVar("Config")
 
 
-def choice(registry: Mapping[str, type], **kwargs: Any) -> Any:
-    """Returns a dataclass field whose value is an instance (or a tuple of instances) of a class in `registry`."""
+def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
+    """Returns a dataclass field whose value is an instance (or a tuple of instances) of a class, or an entry, of `registry`."""
     return dataclasses.field(metadata={"registry": registry}, **kwargs)
 
 
@@ -70,18 +70,20 @@ def _replace(config: Any, parts: list[str], path: str, value: Any) -> Any:
     return dataclasses.replace(config, **{parts[0]: new})
 
 
-def _unit(registry: Mapping[str, type], hint: Any, path: str, value: Any) -> Any:
+def _unit(registry: Mapping[str, Any], hint: Any, path: str, value: Any) -> Any:
     many = typing.get_origin(hint) is tuple
     if isinstance(value, str):
         if value.lower() == "none" and type(None) in typing.get_args(hint):
             return None
         names = value.split(",") if many else [value]
-        units = tuple(look_up(registry, path.rsplit(".", 1)[-1], name.strip())() for name in names)
+        found = (look_up(registry, path.rsplit(".", 1)[-1], name.strip()) for name in names)
+        units = tuple(unit() if isinstance(unit, type) else unit for unit in found)
         return units if many else units[0]
     items = value if many and isinstance(value, tuple | list) else (value,)
     if value is None and type(None) in typing.get_args(hint):
         return None
-    if not all(type(item) in registry.values() for item in items):
+    kinds = [unit if isinstance(unit, type) else type(unit) for unit in registry.values()]
+    if not all(type(item) in kinds for item in items):
         raise Refused(f"{path} must be one of {', '.join(sorted(registry))}, not {value!r}")
     return tuple(items) if many else value
 

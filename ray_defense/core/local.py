@@ -41,6 +41,9 @@ class LocalWorker:
     def wrap(self, model: torch.nn.Module, *, partly_used: bool = False) -> torch.nn.Module:
         return model
 
+    def synchronize(self, model: torch.nn.Module) -> None:
+        pass
+
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 

@@ -27,6 +27,9 @@ class Worker(Protocol):
         `partly_used` says that some losses leave some parameters out; those then keep no gradient.
         """
 
+    def synchronize(self, model: "torch.nn.Module") -> None:
+        """Gives every worker the buffers (batch statistics) of rank 0, at the end of an epoch, before a model is used."""
+
     def gather(self, tensor: "torch.Tensor") -> "torch.Tensor":
         """Returns [world_size * B, ...], the workers' tensors in rank order, with gradient to every worker."""
 
@@ -68,6 +71,7 @@ class BlockJob:
     artifact: Artifact
     inputs: dict[str, Artifact]
     settings: dict[str, Any] = field(default_factory=dict)
+    patience_s: float = 900.0  # no block in this time, in seconds: something hangs
 
     def missing(self) -> list[Any]:
         """Returns the blocks whose parts are not there yet."""

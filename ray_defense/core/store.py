@@ -11,22 +11,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray_defense.core import progress
 from ray_defense.core.config import fingerprint, to_plain
 from ray_defense.core.errors import Refused
+from ray_defense.core.versions import versions
 
 RECORD = "config.json"  # written last: an artifact with a record is complete
 TIMING = "timing.json"  # never hashed: two equal runs differ in it
 SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone when it is published
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: aside in the same directory, synced, renamed."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Writes a file whole or not at all: aside in the same directory, synced, renamed; `mode` is before the umask."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(aside, "wb") as file:
+    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the renames in a directory last through a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -78,11 +89,18 @@ class Artifact:
         files = sorted(file for file in self.work.rglob("*") if file.is_file() and file.name not in (RECORD, TIMING))
         files = [file for file in files if self.scratch not in file.parents]
         hashes = {str(file.relative_to(self.work)): file_hash(file) for file in files}
-        write_json(self.work / TIMING, {"seconds": round(seconds, 3)})
+        write_json(self.work / TIMING, {"seconds": round(seconds, 3), "versions": versions()})
         record = {"stage": self.stage, "key": self.key, "config": self.config, "inputs": self.inputs, "files": hashes}
         write_json(self.work / RECORD, record)
         shutil.rmtree(self.scratch, ignore_errors=True)  # as late as this: a full disk above costs no checkpoint
+        sync_directory(self.work)
         os.replace(self.work, self.path)
+        sync_directory(self.path.parent)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What was installed when the artifact was made, name -> version."""
+        return read_json(self.path / TIMING)["versions"]
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -121,7 +139,11 @@ class Store:
             for artifact in sorted(artifacts, key=lambda a: (a.stage, a.key)):
                 artifact.path.parent.mkdir(parents=True, exist_ok=True)
                 lock = locks.enter_context(open(artifact.path.with_name(artifact.key + ".lock"), "w"))
-                fcntl.flock(lock, fcntl.LOCK_EX)  # a second run of the same stage waits here, then finds it done
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:  # a second run of the same stage waits here, then finds it done
+                    progress.tell(f"{artifact.stage}: waiting for another run of it", 0, 1)
+                    fcntl.flock(lock, fcntl.LOCK_EX)
             missing = [artifact for artifact in artifacts if not artifact.exists]
             for artifact in missing:
                 artifact.scratch.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import Refused
+from ray_defense.core.store import write_bytes
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,11 @@ def _file(store_root: Path, suspect_key: str) -> Path:
 def seal(store_root: Path, suspect_key: str, truth: Truth) -> None:
     """Writes the truth of the suspect dataset `suspect_key`, apart from it and readable by its owner only."""
     path = _file(store_root, suspect_key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     columns = {"index": truth.index, "poisoned": truth.poisoned, "true_label": truth.true_label}
-    pq.write_table(pa.table(columns), aside)
-    aside.chmod(0o600)
-    aside.replace(path)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    write_bytes(path, sink.getvalue().to_pybytes(), mode=0o600)
 
 
 def unseal(store_root: Path, suspect_key: str) -> Truth:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_defense.data.shards import write_table
+
 NAMES = ("trusted", "poisoned", "uncertain")
 
 
@@ -25,7 +27,7 @@ class SplitTable:
 
 def write_split(path: Path, table: SplitTable) -> None:
     """Writes split.parquet."""
-    pq.write_table(pa.table({"index": table.index, "score": table.score, "split": table.split.tolist()}), path)
+    write_table(path, pa.table({"index": table.index, "score": table.score, "split": table.split.tolist()}))
 
 
 def read_split(path: Path) -> SplitTable:

@@ -89,6 +89,8 @@ class TrainingSet:
         """
         if batch_size % share.world_size:
             raise Refused(f"a batch of {batch_size} cannot be shared by {share.world_size} workers: make it a multiple")
+        if not self.num_steps(batch_size, share, drop_last):
+            raise Refused(f"{len(self)} samples give no batch of {batch_size} on {share.world_size} workers: make it smaller")
         return (self._shuffled if self.resident else self._streamed)(key, batch_size, share, drop_last)
 
     def _shuffled(self, key: int, batch_size: int, share: Share, drop_last: bool) -> Iterator[ImageBatch]:

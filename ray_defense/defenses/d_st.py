@@ -50,10 +50,12 @@ class SecureTraining:
     workers: Workers = Workers()
 
     def __post_init__(self) -> None:
-        at_least("epochs", self.epochs, 1)
-        at_least("batch_size", self.batch_size, 2)
-        at_least("classifier_epochs", self.classifier_epochs, 1)
-        at_least("poisoned_weight", self.poisoned_weight, 0)
+        for name in ("epochs", "projection_dim", "classifier_epochs", "classifier_batch_size"):
+            at_least(f"d_st.{name}", getattr(self, name), 1)
+        for name in ("warmup_epochs", "warmup_rate", "final_rate_fraction", "poisoned_weight", "loss_scale"):
+            at_least(f"d_st.{name}", getattr(self, name), 0)
+        at_least("d_st.batch_size", self.batch_size, 2)
+        at_least("d_st.temperature", self.temperature, 1e-6)
 
     @property
     def num_epochs(self) -> int:
@@ -151,6 +153,7 @@ class _Contrastive:
             )
             sgd_step(loss, self.optimizer)
             mean.add(loss * len(index), len(index))
+        worker.synchronize(self.extractor)
         return {"contrastive_loss": mean.value()}
 
 

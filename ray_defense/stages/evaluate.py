@@ -1,6 +1,7 @@
 """truth (opened), test set, models --evaluate--> every number of the table; nothing it makes goes back into a defense."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from scipy.stats import beta
 
@@ -17,9 +17,11 @@ from ray_defense.core.checks import at_least
 from ray_defense.core.local import best_device, threads
 from ray_defense.core.store import Artifact, read_json, write_json
 from ray_defense.core.truth import unseal
-from ray_defense.data.sources import Source
+from ray_defense.data.shards import write_table
+from ray_defense.data.sources import Batch, Source
 from ray_defense.data.split_file import read_split
 from ray_defense.models import build_model, load_weights
+from ray_defense.stages import shard
 from ray_defense.stages.context import Context
 from ray_defense.training.loop import to_device
 from ray_defense.training.views import Normalization, to_float
@@ -47,47 +49,57 @@ class Measurement:
     model: Any
     weights: tuple[Path, ...]
     source: Source
+    num_classes: int
     attack: Attack | None
     normalization: Normalization
     config: Evaluate
 
 
-def measure(item: Measurement) -> list[dict[str, int]]:
-    """Returns for each weight file counts over the test set: right, right outside the target class, hit, of how many."""
-    labels = item.source.labels("test")
-    if not len(labels):
-        return [{} for _ in item.weights]
-    batch = item.source.read("test", 0, len(labels))
-    num_classes, device = item.source.info().num_classes, best_device()
-    victims, wanted = np.zeros(len(batch.labels), bool), batch.labels
-    triggered = batch.images[:0]
-    if item.attack is not None:
-        victims = item.attack.victims(batch.labels)
-        wanted = item.attack.relabel(batch.labels, num_classes)
-        triggered = item.attack.stamp(batch.images[victims], batch.index[victims], phase="test")
-    found = []
-    with threads(item.config.cpus):
-        for path in item.weights:
-            model = build_model(item.model, num_classes, 0)
-            load_weights(path, model)
-            model = to_device(model, device).eval()
-            right = predict(model, batch.images, item, device) == batch.labels
-            hit = predict(model, triggered, item, device) == wanted[victims]
-            counts = {"right": right, "right_outside": right[victims], "hit": hit}
-            found.append({name: int(array.sum()) for name, array in counts.items()})
-            found[-1] |= {"n_clean": len(right), "n_triggered": len(hit)}
-    return found
-
-
 @torch.no_grad()
-def predict(model: torch.nn.Module, images: np.ndarray, item: Measurement, device: torch.device) -> np.ndarray:
+def measure(item: Measurement) -> list[dict[str, int]]:
+    """Returns for each weight file counts over the test set, read in pieces.
+
+    The counts: right, right_outside (the target class), hit (predicted as the attacker wants) and, of how many, n_clean
+    and n_triggered; n_rejected test samples could not be used. Without a test set: empty.
+    """
+    total, device = len(item.source.labels("test")), best_device()
+    if not total:
+        return [{} for _ in item.weights]
+    models = [_load(item, path, device) for path in item.weights]
+    found = [Counter() for _ in models]
+    with threads(item.config.cpus):
+        for low in range(0, total, item.config.batch_size):
+            batch = item.source.read("test", low, low + item.config.batch_size)
+            victims, wanted, triggered = _attacked(item, batch)
+            for counts, model in zip(found, models, strict=True):
+                right = _predict(model, batch.images, item, device) == batch.labels
+                hit = _predict(model, triggered, item, device) == wanted
+                counts.update(right=int(right.sum()), right_outside=int(right[victims].sum()), hit=int(hit.sum()))
+                counts.update(n_clean=len(right), n_triggered=len(hit), n_rejected=len(batch.rejected))
+    return [dict(counts) for counts in found]
+
+
+def _load(item: Measurement, path: Path, device: torch.device) -> torch.nn.Module:
+    model = build_model(item.model, item.num_classes, 0)
+    load_weights(path, model)
+    return to_device(model, device).eval()
+
+
+def _attacked(item: Measurement, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns which samples count for ASR bool [N], the labels the attacker wants for them, and their triggered images."""
+    if item.attack is None:
+        return np.zeros(len(batch.labels), bool), batch.labels[:0], batch.images[:0]
+    victims = item.attack.victims(batch.labels)
+    wanted = item.attack.relabel(batch.labels, item.num_classes)[victims]
+    return victims, wanted, item.attack.stamp(batch.images[victims], batch.index[victims], phase="test")
+
+
+def _predict(model: torch.nn.Module, images: np.ndarray, item: Measurement, device: torch.device) -> np.ndarray:
     """Returns the predicted class of each of uint8 [N, H, W, 3], int64 [N]."""
-    predictions = [np.zeros(0, np.int64)]
-    for low in range(0, len(images), item.config.batch_size):
-        batch = torch.from_numpy(images[low : low + item.config.batch_size]).to(device)
-        _, logits_BN = model(item.normalization.apply(to_float(batch)))
-        predictions.append(logits_BN.argmax(1).cpu().numpy())
-    return np.concatenate(predictions)
+    if not len(images):
+        return np.zeros(0, np.int64)
+    _, logits_BN = model(item.normalization.apply(to_float(torch.from_numpy(images).to(device))))
+    return logits_BN.argmax(1).cpu().numpy()
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -131,13 +143,15 @@ def run(
     no truth, and what needs it is null.
     """
     inputs = {"suspect": suspect, "split": split} | {name: artifact for name, (_, artifact) in models.items()}
-    artifact = context.place("evaluation", VERSION, config, inputs, source=source, attack=attack, **context.settings)
+    described = {"source": source, "identity": shard.identity(source, "test"), "attack": attack, **context.settings}
+    artifact = context.place("evaluation", VERSION, config, inputs, **described)
     with context.store.claim(artifact) as missing:
         if not missing:
             return artifact
         start = time.perf_counter()
+        num_classes = read_json(suspect.path / "dataset.json")["num_classes"]
         items = [
-            Measurement(name, model, weight_files(trained), source, attack, context.normalization, config)
+            Measurement(name, model, weight_files(trained), source, num_classes, attack, context.normalization, config)
             for name, (model, trained) in models.items()
         ]
         measured = context.executor.map(measure, items)
@@ -148,7 +162,9 @@ def run(
             if rounds:
                 evaluation[item.name]["rounds"] = rounds
         table = samples(suspect, split, context, attack)
-        pq.write_table(table, artifact.work / "samples.parquet")
+        write_table(artifact.work / "samples.parquet", table)
+        rejected = measured[0][0].get("n_rejected", 0)
+        evaluation["notes"] = [f"{rejected} test samples were rejected and are in no rate"] if rejected else []
         evaluation["score"] = split_quality(table) | {
             "trusted_class_counts": read_json(split.path / "summary.json")["trusted_class_counts"]
         }

@@ -5,9 +5,10 @@ from typing import Any
 
 from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import choice
+from ray_defense.core.errors import Refused
 from ray_defense.core.seams import Executor
-from ray_defense.core.store import Artifact, Store, read_json, write_json
-from ray_defense.data.sources import SOURCES, Digits
+from ray_defense.core.store import TIMING, Artifact, Store, read_json, write_json
+from ray_defense.data.sources import SOURCES, Digits, check_labels
 from ray_defense.defenses import DEFENSES, BackdoorRemoval, SecureTraining
 from ray_defense.stages import backdoor, defend, evaluate, poison, probe, report, score, shard, split
 from ray_defense.stages.backdoor import Backdoor
@@ -19,7 +20,6 @@ from ray_defense.stages.result import Result
 from ray_defense.stages.score import Score
 from ray_defense.stages.shard import Shard
 from ray_defense.stages.split import Split
-from ray_defense.stages.versions import versions
 from ray_defense.training.views import NORMALIZATIONS, Normalization
 
 
@@ -33,7 +33,7 @@ class Recipe:
     attack: Any | None = choice(ATTACKS, default=None)
     poison: Poison = Poison()
     shard: Shard = Shard()
-    normalization: Normalization = NORMALIZATIONS["cifar10"]
+    normalization: Normalization = choice(NORMALIZATIONS, default=NORMALIZATIONS["cifar10"])
     probe: Probe = Probe()
     score: Score = Score()
     split: Split = Split()
@@ -74,6 +74,27 @@ def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
     return Result.from_plain(plain)
 
 
+def check(recipe: Recipe) -> None:
+    """Raises Refused for what a late stage would refuse after hours of training: an empty split, a batch not shared evenly."""
+    info, labels = recipe.source.info(), recipe.source.labels("train")
+    check_labels(labels, info.num_classes)
+    num_samples = len(labels)
+    if recipe.attack is not None:
+        recipe.attack.relabel(labels[:0], info.num_classes)  # refuses a target class that the source does not have
+    wanted = {"trusted": recipe.split.clean_fraction} if recipe.d_br or recipe.d_st else {}
+    wanted |= {"poisoned": recipe.split.poison_fraction} if recipe.d_br else {}
+    for name, fraction in wanted.items():
+        if round(fraction * num_samples, 6) < 1:
+            raise Refused(
+                f"the {name} split would be empty: {fraction} of {num_samples} samples; raise the fractions of split, "
+                "or leave the defenses out with --set d_br=none --set d_st=none"
+            )
+    for name in ("probe", "backdoor", "d_br", "d_st"):
+        stage = getattr(recipe, name)
+        if stage is not None and stage.batch_size % stage.workers.num_workers:
+            raise Refused(f"{name}.batch_size {stage.batch_size} is not a multiple of its {stage.workers.num_workers} workers")
+
+
 def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
     """Returns the content of `result.json` but for the report."""
     evaluation = read_json(stages["evaluation"].path / "evaluation.json")
@@ -81,6 +102,12 @@ def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
         *read_json(stages["suspect"].path / "dataset.json")["notes"],
         *read_json(stages["probe"].path / "metrics.json")["notes"],
         *read_json(stages["split"].path / "summary.json")["notes"],
+        *evaluation["notes"],
+        *(
+            f"{name} was made with other versions than the evaluation: see {stage.path / TIMING}"
+            for name, stage in stages.items()
+            if stage.versions != stages["evaluation"].versions
+        ),
     ]
     return {
         "recipe": recipe.name,
@@ -90,6 +117,6 @@ def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
         "seconds": {name: stage.seconds for name, stage in stages.items()},
         "artifacts": {name: str(stage.path) for name, stage in stages.items()},
         "report": "",
-        "versions": versions(),
+        "versions": stages["evaluation"].versions,
         "notes": notes,
     }

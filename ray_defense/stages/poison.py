@@ -31,7 +31,7 @@ class Poison:
 
 @dataclass(frozen=True)
 class Stamp:
-    """Stamps and relabels the chosen samples of a batch."""
+    """Stamps and relabels the chosen samples of a batch, and takes from all of them where they came from."""
 
     attack: Attack
     chosen: np.ndarray  # int64, ascending
@@ -44,7 +44,9 @@ class Stamp:
         if hit.any():
             images[hit] = self.attack.stamp(images[hit], np.asarray(columns["index"])[hit], phase="train")
             labels[hit] = self.attack.relabel(labels[hit], self.num_classes)
-        return columns | {"image": images, "label": labels}
+        # a path may name the true class: the origin of a poisoned dataset must not tell what the truth is sealed for
+        origin = np.array([f"row {index}" for index in columns["index"]], object)
+        return columns | {"image": images, "label": labels, "origin": origin}
 
 
 def choose(eligible: np.ndarray, rate: float, key: int) -> np.ndarray:
@@ -58,7 +60,7 @@ def choose(eligible: np.ndarray, rate: float, key: int) -> np.ndarray:
 def run(config: Poison, cut: shard.Shard, source: Source, attack: Attack, context: Context) -> Artifact:
     """Poisons the training split of `source`, shards it and seals the truth."""
     labels, num_classes = source.labels("train"), source.info().num_classes
-    identity = shard.identity(source, labels)
+    identity = shard.identity(source, "train")
     described = {"poison": config, "shard": cut, "source": source, "attack": attack, "identity": identity}
     artifact = context.place("suspect", VERSION, described, {})
     with context.store.claim(artifact) as missing:

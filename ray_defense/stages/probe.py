@@ -77,6 +77,7 @@ def train(worker: Worker, job: TrainJob) -> None:
             loss = class_center_similarity(worker.gather(features_BD.float()), worker.gather(batch.labels), num_classes)
             sgd_step(loss, optimizers[1])
             mean.add(loss * len(batch.labels), len(batch.labels))
+        worker.synchronize(model)
         return {"intra_loss": mean.value()}
 
     epochs = [partial(cross_entropy_epoch, number) for number in range(config.epochs)]

@@ -16,7 +16,7 @@ from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Backend, BlockJob
 from ray_defense.core.store import Artifact, read_json
-from ray_defense.data.shards import ShardSet, open_reader
+from ray_defense.data.shards import ShardSet, open_reader, write_table
 from ray_defense.models import build_model, load_weights
 from ray_defense.scores import SCORES, FeatureConsistency, feature_consistency
 from ray_defense.stages.context import Context
@@ -93,10 +93,7 @@ class Scorer:
         batches = self.reader.batches(block.shard, rows, self.job.config.batch_size)
         scored = [(batch.index.numpy(), self.score(batch.images.to(self.device), batch.index.numpy())) for batch in batches]
         index, score = (np.concatenate(column) for column in zip(*scored, strict=True))
-        path = part(self.job, block)
-        aside = path.with_name(f"{path.name}.{id(self)}.aside")
-        pq.write_table(pa.table({"index": index, "score": score}), aside)
-        aside.replace(path)
+        write_table(part(self.job, block), pa.table({"index": index, "score": score}))
 
     @torch.no_grad()
     def score(self, images_BHWC: torch.Tensor, index_B: np.ndarray) -> np.ndarray:
@@ -127,7 +124,8 @@ def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: 
         shards = ShardSet(suspect.path)
         settings = {"model": model, **context.settings}
         blocks = plan(shards, config.block_size)
-        job = BlockJob(Scorer, blocks, part, config, context.seed, artifact, inputs, settings)
+        patience_s = 900 + 0.5 * config.block_size * (config.score.draws + 1)  # half a second a forward pass is slow
+        job = BlockJob(Scorer, blocks, part, config, context.seed, artifact, inputs, settings, patience_s)
         context.executor.score(job)
         table = pa.concat_tables([pq.read_table(part(job, block)) for block in blocks]).sort_by("index")
         if not np.array_equal(table["index"].to_numpy(), shards.index):
@@ -135,6 +133,6 @@ def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: 
         bad = ~np.isfinite(table["score"].to_numpy())
         if bad.any():
             raise Failed(f"{int(bad.sum())} scores are not finite: the probe diverged; lower probe.sgd.learning_rate")
-        pq.write_table(table, artifact.work / "scores.parquet")
+        write_table(artifact.work / "scores.parquet", table)
         artifact.publish(time.perf_counter() - start)
     return artifact

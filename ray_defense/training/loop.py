@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ray_defense.core.errors import Failed
+from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.seams import Worker
 
 Metrics = dict[str, float]
@@ -24,6 +24,11 @@ def run_epochs(worker: Worker, parts: Mapping[str, Any], epochs: Sequence[Callab
     history: list[Metrics] = []
     state = worker.load()
     if state is not None:
+        if state["device"] != worker.device.type:
+            raise Refused(
+                f"the checkpoint was made on {state['device']} and this is {worker.device.type}, whose arithmetic differs: "
+                "resume there, or remove the stage's .work directory"
+            )
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
         history = state["history"]
@@ -34,7 +39,8 @@ def run_epochs(worker: Worker, parts: Mapping[str, Any], epochs: Sequence[Callab
             raise Failed(f"epoch {number + 1} of {len(epochs)} gave {broken}: lower the learning rate and run again")
         history.append(metrics)
         if worker.rank == 0:
-            worker.save({"parts": {name: part.state_dict() for name, part in parts.items()}, "history": history})
+            state = {name: part.state_dict() for name, part in parts.items()}
+            worker.save({"parts": state, "history": history, "device": worker.device.type})
         worker.report({"epoch": number + 1, **metrics})
     return history
 

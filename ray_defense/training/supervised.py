@@ -31,6 +31,7 @@ def train_epoch(
         sgd_step(value, optimizer)
         mean_loss.add(value * len(batch.labels), len(batch.labels))
         accuracy.add((logits_BN.argmax(1) == batch.labels).sum(), len(batch.labels))
+    worker.synchronize(model)
     return {"loss": mean_loss.value(), "accuracy": accuracy.value()}
 
 

@@ -53,6 +53,9 @@ class Cifar10:
     def labels(self, split: Split) -> np.ndarray:
         return _labels(self, _RECORDS_10, split)
 
+    def signature(self, split: Split) -> str:
+        return _signature(self, split)
+
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         return _read(self, _RECORDS_10, split, lo, hi)
 
@@ -77,6 +80,9 @@ class Cifar100:
     def labels(self, split: Split) -> np.ndarray:
         return _labels(self, _RECORDS_100, split)
 
+    def signature(self, split: Split) -> str:
+        return _signature(self, split)
+
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         return _read(self, _RECORDS_100, split, lo, hi)
 
@@ -85,6 +91,11 @@ def _labels(cifar: Cifar10 | Cifar100, records: Records, split: Split) -> np.nda
     files = _parquet(cifar, split)
     labels = files.labels("train") if files else _archive(cifar, records)[split][1]
     return labels[: cifar.limit if split == "train" else None].copy()
+
+
+def _signature(cifar: Cifar10 | Cifar100, split: Split) -> str:
+    files = _parquet(cifar, split)
+    return files.signature("train") if files else cifar.md5
 
 
 def _read(cifar: Cifar10 | Cifar100, records: Records, split: Split, lo: int, hi: int) -> Batch:

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from ray_defense.core.checks import at_least, in_range
+from ray_defense.core.checks import in_range
 from ray_defense.core.random import permutation, stream
+from ray_defense.data.beton import MAX_SIDE
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split
 
@@ -22,7 +23,7 @@ class Digits:
     test_fraction: float = 0.2  # of the 1,797
 
     def __post_init__(self) -> None:
-        at_least("size", self.size, 8)
+        in_range("size", self.size, 8, MAX_SIDE)
         in_range("test_fraction", self.test_fraction, 0.0, 0.9)
 
     def info(self) -> SourceInfo:
@@ -30,6 +31,9 @@ class Digits:
 
     def labels(self, split: Split) -> np.ndarray:
         return _load()[1][self._rows(split)]
+
+    def signature(self, split: Split) -> str:
+        return "scikit-learn"
 
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         gray, labels = _load()

@@ -10,11 +10,13 @@ from typing import ClassVar, NoReturn
 
 import numpy as np
 
-from ray_defense.core.checks import at_least
+from ray_defense.core.checks import in_range
 from ray_defense.core.errors import Refused
+from ray_defense.data.beton import MAX_SIDE
 from ray_defense.data.decode import MAX_BYTES, DecodeError, decode_image
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
+from ray_defense.data.sources.signature import files_signature
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ImageFolder:
     size: int = 32  # pixels a side
 
     def __post_init__(self) -> None:
-        at_least("size", self.size, 8)
+        in_range("size", self.size, 8, MAX_SIDE)
         make_absolute(self, "path")
 
     def info(self) -> SourceInfo:
@@ -39,6 +41,9 @@ class ImageFolder:
 
     def labels(self, split: Split) -> np.ndarray:
         return np.array([label for label, _ in self._entries(split)], dtype=np.int64)
+
+    def signature(self, split: Split) -> str:
+        return files_signature(Path(self.path), (file for _, file in self._entries(split)))
 
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         entries = list(self._entries(split))
@@ -86,10 +91,14 @@ def _classes(folder: Path) -> tuple[str, ...]:
     for entry in entries:
         if entry.is_symlink() and entry.is_dir():
             raise Refused(f"class folder {entry.path!r} is a link: put the folder itself there")
-    names = tuple(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    names = tuple(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not _hidden(entry.name))
     if not names:
         raise Refused(f"no class folders in {str(folder)!r}: there must be one folder of images for every class")
     return names
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"  # of notebooks, version control and file managers
 
 
 @lru_cache(maxsize=4096)  # listing a million files takes seconds, and every range of the index needs it

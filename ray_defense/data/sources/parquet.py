@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_defense.core.checks import at_least
+from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.errors import Refused
+from ray_defense.data.beton import MAX_SIDE
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
+from ray_defense.data.sources.signature import files_signature
 
 # Encoded images hardly compress: a file that grows more than this was made to fill the memory.
 MAX_GROWTH = 100  # decoded bytes per byte of the file
@@ -36,7 +38,7 @@ class Parquet:
     num_classes: int | None = None  # None: see above
 
     def __post_init__(self) -> None:
-        at_least("size", self.size, 8)
+        in_range("size", self.size, 8, MAX_SIDE)
         make_absolute(self, "path")
         if self.num_classes is not None:
             at_least("num_classes", self.num_classes, 1)
@@ -51,6 +53,10 @@ class Parquet:
         file = self._file(split)
         parts = [_whole(rows["label"]) for _, rows in _stream(file, ["label"], 0, None)] if file else []
         return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+    def signature(self, split: Split) -> str:
+        file = self._file(split)
+        return files_signature(file.parent, [file.name]) if file else ""
 
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         file = self._file(split)
@@ -72,7 +78,7 @@ class Parquet:
     def _infer(self, file: Path) -> int:
         labels = self.labels("train")
         count = int(labels.max(initial=-1)) + 1
-        if not 1 <= count <= len(labels):
+        if not 1 <= count <= 2 * len(np.unique(labels[labels >= 0])):  # one hostile label must not make a thousand classes
             raise Refused(f"largest label {count - 1} in the {len(labels)} rows of {str(file)!r}: set num_classes")
         return count
 

@@ -58,6 +58,10 @@ class Source(Protocol):
         """Returns int64 [N] as given, -1 for a missing or fractional one; [0] where there is no test split."""
         ...
 
+    def signature(self, split: Split) -> str:
+        """Returns a text that changes when the files behind a split do; it enters the key of what is made from them."""
+        ...
+
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         """Returns the samples lo..hi-1 (clamped), each decoded or rejected with its reason."""
         ...

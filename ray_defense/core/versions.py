@@ -1,14 +1,19 @@
 """Which versions of what a result rests on were installed when it was made."""
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("ray_defense", "ray", "torch", "torchvision", "ffcv", "numpy", "pyarrow", "scikit-learn")
+from ray_defense.core.version import VERSION
+
+PACKAGES = ("ray", "torch", "torchvision", "ffcv", "numpy", "pyarrow", "scikit-learn")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Returns name -> installed version, or "not installed"; Python's own first."""
-    return {"python": platform.python_version()} | {name: _installed(name) for name in PACKAGES}
+    own = {"python": platform.python_version(), "ray_defense": VERSION}
+    return own | {name: _installed(name) for name in PACKAGES}
 
 
 def _installed(name: str) -> str:
