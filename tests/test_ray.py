@@ -17,6 +17,7 @@ from ray_defense.core.local import LocalExecutor
 from ray_defense.core.store import Artifact, Store, read_json
 from ray_defense.stages import probe, score, shard
 from ray_defense.stages.context import Context, train_missing
+from ray_defense.training.settings import Workers
 
 pytestmark = pytest.mark.ray
 
@@ -165,3 +166,55 @@ def test_a_killed_actor_costs_its_blocks_and_changes_no_byte(ray, on_ray, digits
     scores = score.run(recipe.score, suspect, probed, recipe.probe.model, here)
     assert (tmp_path / "killed").exists()
     assert scores.hashes == stage_of(on_ray, "score").hashes
+
+
+def failing_write(columns):
+    raise OSError(28, "No space left on device")
+
+
+def test_errors_of_ray_data_and_of_actors_are_the_errors_themselves(ray, on_ray, digits, tmp_path, monkeypatch):
+    from ray_defense.cluster import RayExecutor
+    from ray_defense.core.errors import Refused
+    from ray_defense.core.seams import IngestJob
+
+    executor = RayExecutor("numpy", actors=1)
+    source = tiny.recipe(digits).source
+    with pytest.raises(OSError, match="No space left") as full:
+        executor.ingest(IngestJob([(0, 50)], shard.ReadRange(source), shard.unchanged, failing_write))
+    assert full.value.errno == 28
+    with pytest.raises(Refused, match="^too big$"):
+        executor.ingest(IngestJob([(0, 50)], shard.ReadRange(source), refuse, shard.unchanged))
+    suspect, probed = (stage_of(on_ray, name) for name in ("suspect", "probe"))
+    lost = replace(probed, path=tmp_path / "lost")
+    recipe = tiny.recipe(digits)
+    with pytest.raises(Refused, match="lost"):
+        score.run(recipe.score, suspect, lost, recipe.probe.model, context(tmp_path, executor, digits))
+
+
+def test_more_workers_than_fit_are_refused_at_once(ray, on_ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+    from ray_defense.core.errors import Refused
+
+    here = context(tmp_path, RayExecutor("numpy"), digits)
+    config = replace(tiny.recipe(digits).probe, workers=Workers(num_workers=64, cpus_per_worker=1))
+    with pytest.raises(Refused, match="wants 64 workers"):
+        train_missing(here, [probe.job(config, stage_of(on_ray, "suspect"), here)])
+
+
+def test_an_error_of_ours_is_not_trained_again(ray, on_ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+    from ray_defense.core.errors import Refused
+
+    here = context(tmp_path, RayExecutor("numpy"), digits)
+    job = probe.job(tiny.recipe(digits).probe, stage_of(on_ray, "suspect"), here)
+    with pytest.raises(Refused, match="^call 1$"):
+        train_missing(here, [replace(job, program=partial(refuse_call, tmp_path / "calls"))])
+    assert (tmp_path / "calls").read_text() == "1"
+
+
+def refuse_call(counter: Path, worker, job) -> None:
+    from ray_defense.core.errors import Refused
+
+    calls = int(counter.read_text()) + 1 if counter.exists() else 1
+    counter.write_text(str(calls))
+    raise Refused(f"call {calls}")

@@ -15,4 +15,6 @@ def original(error: BaseException) -> BaseException:
         if isinstance(inner, RayDefenseError | OSError) and not hasattr(inner, "cause"):
             found = inner
         inner = getattr(inner, "cause", None) or inner.__cause__
+    if isinstance(found, RayDefenseError):
+        return type(found)(str(found).splitlines()[0])  # Ray Data appends advice of its own; our messages are one line
     return found
