@@ -77,5 +77,8 @@ def notes(trusted_counts: np.ndarray, all_counts: np.ndarray, score: np.ndarray)
         )
     zero = float(np.mean(score == 0))
     if zero > 0.5:
-        found.append(f"{zero:.0%} of the scores are exactly 0: the probe's features have collapsed")
+        found.append(
+            f"{zero:.0%} of the scores are exactly 0: the probe's features have collapsed, and which of these samples are "
+            "trusted is a matter of their index (D2)"
+        )
     return found
