@@ -47,7 +47,7 @@ class WarmPool(RayExecutor):
 
 
 class BareForward:
-    """The forward passes of some blocks and nothing else: the two views of one batch, as the stage makes them, again and again."""
+    """The forward passes of some blocks and nothing else: both views of one batch, as the stage makes them, over and over."""
 
     def __init__(self, job: BlockJob, device: torch.device, backend: str):
         self.model = build_model(job.settings["model"], 10, 0).to(device).eval()
