@@ -21,17 +21,18 @@ class BlockActor:
     """Runs blocks of one job in a process of its own; opened once, used for many blocks."""
 
     def __init__(self, job: BlockJob, backend: Backend):
-        self._threads = job.config.cpus_per_actor
-        with threads(self._threads):
-            self._work = job.build(job, best_device(), backend)
+        self._job, self._backend, self._work = job, backend, None
 
-    def ready(self) -> bool:
-        """Returns True once the actor can take blocks."""
-        return True
+    def ready(self) -> None:
+        """Opens what blocks need, if it is not open; not in the constructor, whose errors Ray passes on as text only."""
+        if self._work is None:
+            with threads(self._job.config.cpus_per_actor):
+                self._work = self._job.build(self._job, best_device(), self._backend)
 
     def run(self, block: Any) -> None:
         """Makes the part of `block`; doing it twice does no harm."""
-        with threads(self._threads):
+        self.ready()
+        with threads(self._job.config.cpus_per_actor):
             self._work(block)
 
 
