@@ -207,9 +207,12 @@ def test_an_error_of_ours_is_not_trained_again(ray, on_ray, digits, tmp_path):
 
     here = context(tmp_path, RayExecutor("numpy"), digits)
     job = probe.job(tiny.recipe(digits).probe, stage_of(on_ray, "suspect"), here)
+    other = probe.job(replace(tiny.recipe(digits).probe, epochs=1), stage_of(on_ray, "suspect"), here)
     with pytest.raises(Refused, match="^call 1$"):
-        train_missing(here, [replace(job, program=partial(refuse_call, tmp_path / "calls"))])
+        train_missing(here, [other, replace(job, program=partial(refuse_call, tmp_path / "calls"))])
     assert (tmp_path / "calls").read_text() == "1"
+    assert other.artifact.exists and not other.artifact.work.exists()  # what was finished before is published whole
+    assert [path for path in (tmp_path / "ray-train").iterdir()] == []
 
 
 def refuse_call(counter: Path, worker, job) -> None:

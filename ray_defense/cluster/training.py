@@ -70,7 +70,7 @@ class RayWorker:
 
 def train_loop(config: dict[str, Any]) -> None:
     """What every worker of the group runs: the jobs in order; those published before a restart are skipped."""
-    said = config["jobs"][0].artifact.scratch / _ERROR
+    said = Path(config["folder"]) / _ERROR
     if said.exists():
         raise _said(said)  # restarted after an error of ours: the same work would end the same way
     try:
@@ -97,13 +97,13 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
             f"{first.stage} wants {workers.num_workers} workers of {workers.cpus_per_worker} CPUs and the cluster has room "
             f"for {slots}: lower workers.num_workers, which changes the result, or add nodes"
         )
-    storage = first.scratch / "ray-train"
-    shutil.rmtree(storage, ignore_errors=True)  # Train would resume a run of this name in its own way
-    said = first.scratch / _ERROR
-    said.unlink(missing_ok=True)
+    folder = first.path.parents[1] / "ray-train" / first.key
+    shutil.rmtree(folder, ignore_errors=True)  # Train would resume a run of this name in its own way
+    folder.mkdir(parents=True)
+    said = folder / _ERROR
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"jobs": list(jobs), "backend": backend},
+        train_loop_config={"jobs": list(jobs), "backend": backend, "folder": str(folder)},
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=use_gpu,
@@ -111,7 +111,7 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
         ),
         run_config=RunConfig(
             name=first.key,
-            storage_path=str(storage),
+            storage_path=str(folder),
             failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
@@ -123,6 +123,8 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
             if said.exists():
                 raise _said(said) from error
             raise Failed(f"training failed {MAX_FAILURES + 1} times; run the same command again to resume ({error})") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     unfinished = [job.artifact.stage for job in jobs if not job.artifact.exists]
     if unfinished:
         raise Failed(f"training ended without a result of {', '.join(unfinished)}: run the same command again")
