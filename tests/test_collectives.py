@@ -48,3 +48,43 @@ def test_the_gathered_gradient_of_two_ranks_is_that_of_one(tmp_path: Path):
         found = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
         torch.testing.assert_close(found["loss"], loss.detach(), rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(found["gradient"], model.weight.grad, rtol=1e-12, atol=1e-14)
+
+
+class Normalized(torch.nn.Module):
+    """A classifier whose batch statistics differ from worker to worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.classifier = torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 2)
+
+    def forward(self, x_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features_BD = self.norm(x_BCHW).mean((2, 3))
+        return features_BD, self.classifier(features_BD)
+
+
+def epoch_of_two(rank: int, folder: str) -> None:
+    from ray_defense.cluster.training import RayWorker
+    from ray_defense.data.shards import ImageBatch
+    from ray_defense.losses import relearning
+    from ray_defense.training.supervised import train_epoch
+
+    dist.init_process_group("gloo", init_method=f"file://{folder}/epoch", rank=rank, world_size=2)
+    worker = RayWorker.__new__(RayWorker)  # without Ray: only what an epoch needs
+    worker.rank, worker.world_size, worker.device = rank, 2, torch.device("cpu")
+    torch.manual_seed(0)
+    model = Normalized()
+    wrapped = worker.wrap(model)
+    images = torch.rand(4, 8, 8, 3) * (1 + 9 * rank)
+    batches = [ImageBatch(images, torch.tensor([0, 1, 0, 1]), torch.arange(4))] * 2
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_epoch(worker, wrapped, optimizer, batches, lambda x, index: x.permute(0, 3, 1, 2), relearning)
+    torch.save(model.state_dict(), f"{folder}/epoch{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_after_an_epoch_all_workers_hold_one_model_batch_statistics_included(tmp_path: Path):
+    mp.spawn(epoch_of_two, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"epoch{rank}.pt", weights_only=True) for rank in range(2))
+    assert first.keys() == second.keys() and "norm.running_var" in first
+    for name in first:
+        assert torch.equal(first[name], second[name]), name

@@ -19,13 +19,6 @@ def hashes(result: ray_defense.Result) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    tiny.write_digits(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def first(digits, tmp_path_factory):
     return ray_defense.run(tiny.recipe(digits), store=tmp_path_factory.mktemp("first"), executor="local", backend="numpy")
 

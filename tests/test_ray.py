@@ -35,13 +35,6 @@ def ray():
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    tiny.write_digits(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def on_ray(ray, digits, tmp_path_factory):
     return ray_defense.run(tiny.recipe(digits), store=tmp_path_factory.mktemp("ray"), executor="ray", backend="auto")
 

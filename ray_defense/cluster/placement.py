@@ -9,7 +9,7 @@ def _nodes() -> list[float]:
 
 def largest_node() -> float:
     """Returns the CPU slots of the living node that has most of them, at least one."""
-    return max(1, *_nodes(), 1)
+    return max([1, *_nodes()])
 
 
 def cpu_slots(cpus: int) -> int:
