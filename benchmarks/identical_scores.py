@@ -15,6 +15,7 @@ from ray_defense.core.store import Store
 from ray_defense.recipes import digits_badnets
 from ray_defense.stages import poison, probe, score
 from ray_defense.stages.context import Context, train_missing
+from ray_defense.stages.material import Armed
 
 
 def measure() -> dict[str, object]:
@@ -25,7 +26,7 @@ def measure() -> dict[str, object]:
             return Context(Store(Path(folder) / name), executor, recipe.seed, recipe.normalization)
 
         first = place(LocalExecutor("numpy"), "first")
-        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, recipe.attack, first)
+        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, Armed(recipe.attack), first)
         job = probe.job(recipe.probe, suspect, first)
         train_missing(first, [job])
         keeper = RayExecutor("numpy")

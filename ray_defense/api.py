@@ -1,14 +1,19 @@
 """The library's front door: one call runs a recipe and returns its numbers."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from ray_defense.attacks import Attack
 from ray_defense.core.errors import unknown
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.seams import Backend, Executor
 from ray_defense.core.store import Store
 from ray_defense.recipes import recipe
-from ray_defense.stages import pipeline
+from ray_defense.stages import attack_check, pipeline
+from ray_defense.stages import preview as preview_stage
+from ray_defense.stages.attack_check import Checked
 from ray_defense.stages.pipeline import Recipe
 from ray_defense.stages.result import Result
 
@@ -41,10 +46,52 @@ def run(
     config = recipe(recipe_or_config) if isinstance(recipe_or_config, str) else recipe_or_config
     place = Store(store)
     pipeline.check(config)  # before Ray is started
+    with _started(executor, backend) as own:
+        return pipeline.run(config, place, own)
+
+
+def preview(
+    config: Recipe,
+    *,
+    store: str | Path,
+    executor: Literal["local", "ray"] | Executor = "local",
+    backend: Backend = "auto",
+) -> bytes:
+    """Returns a contact sheet of the attack of `config`, a PNG; Ray is started only for an attack that needs a network.
+
+    Raises as `run`.
+    """
+    trains = config.attack is not None and config.attack.needs not in (None, "picture")
+    place = Store(store)
+    with _started(executor if trains else "local", backend) as own:
+        return preview_stage.run(config, place, own)
+
+
+def check(
+    config: Recipe,
+    attacks: Sequence[Attack],
+    *,
+    store: str | Path,
+    executor: Literal["local", "ray"] | Executor = "local",
+    backend: Backend = "auto",
+) -> tuple[Checked, ...]:
+    """Returns for each attack the ACC and ASR of a model trained on what it poisoned, all else as in `config`; raises as `run`.
+
+    An attack that is refused says why in its row.
+    """
+    place = Store(store)
+    with _started(executor, backend) as own:
+        return attack_check.run(config, attacks, place, own)
+
+
+@contextlib.contextmanager
+def _started(executor: str | Executor, backend: Backend) -> Iterator[Executor]:
+    """Gives an executor to the body, and closes it if it was only named."""
     if not isinstance(executor, str):
-        return pipeline.run(config, place, executor)
+        yield executor
+        return
     own = make_executor(executor, backend)
     try:
-        return pipeline.run(config, place, own)
+        yield own
     finally:
         own.close()

@@ -8,7 +8,9 @@ from ray_defense.core.errors import look_up
 from ray_defense.data.sources import Cifar10, Cifar100, Digits, ImageFolder
 from ray_defense.defenses import BackdoorRemoval, SecureTraining
 from ray_defense.models import ResNet18NoPool, SmallResNet
+from ray_defense.stages.attacker import Attacker
 from ray_defense.stages.backdoor import Backdoor
+from ray_defense.stages.encoder import Encoder
 from ray_defense.stages.pipeline import Recipe
 from ray_defense.stages.probe import Probe
 from ray_defense.stages.shard import Shard
@@ -23,16 +25,18 @@ def digits_badnets() -> Recipe:
     Few images make few steps an epoch, so epochs and D-BR's rate are higher than the paper's; digits are never mirrored.
     """
     model, one = SmallResNet(), Workers(cpus_per_worker=1)  # batches this small gain nothing from a second thread
+    backdoor = Backdoor(
+        model, epochs=40, milestones=(25, 35), batch_size=64, sgd=Sgd(0.02), augmentation=Crop(), workers=one
+    )
     return Recipe(
         name="digits_badnets",
         source=Digits(),
         attack=BadNets(),
+        attacker=Attacker(surrogate=backdoor, encoder=Encoder(epochs=40, workers=one)),
         shard=Shard(shard_size=500),
         normalization=NORMALIZATIONS["half"],
         probe=Probe(model, epochs=25, intra_epochs=40, batch_size=64, workers=one),
-        backdoor=Backdoor(
-            model, epochs=40, milestones=(25, 35), batch_size=64, sgd=Sgd(0.02), augmentation=Crop(), workers=one
-        ),
+        backdoor=backdoor,
         d_br=BackdoorRemoval(rounds=30, unlearn_above=0.02, batch_size=64, sgd=Sgd(1e-3), workers=one),
         d_st=SecureTraining(
             model,
@@ -56,12 +60,14 @@ def digits_blend() -> Recipe:
 def cifar10_badnets_small() -> Recipe:
     """20,000 CIFAR-10 images, BadNets, small ResNet: the paper's path at a size for two CPU cores (under 40 minutes)."""
     model = SmallResNet()
+    backdoor = Backdoor(model, epochs=30, milestones=(20, 26), sgd=Sgd(0.05))
     return Recipe(
         name="cifar10_badnets_small",
         source=Cifar10(limit=20_000),
         attack=BadNets(),
+        attacker=Attacker(surrogate=backdoor),
         probe=Probe(model, epochs=4, intra_epochs=10),
-        backdoor=Backdoor(model, epochs=30, milestones=(20, 26), sgd=Sgd(0.05)),
+        backdoor=backdoor,
         d_br=BackdoorRemoval(rounds=20, unlearn_above=0.02, sgd=Sgd(1e-3)),
         d_st=SecureTraining(model, epochs=50, batch_size=256, warmup_epochs=5, sgd=Sgd(0.25, weight_decay=1e-4)),
     )

@@ -8,7 +8,7 @@ import tiny
 from PIL import Image
 
 import ray_defense
-from ray_defense.attacks import BadNets
+from ray_defense.attacks import AllToOne, BadNets
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
 from ray_defense.core.local import LocalExecutor
@@ -127,7 +127,7 @@ def test_one_hostile_label_does_not_make_a_thousand_classes(tmp_path):
     [
         ("split.poison_fraction", 0.0, "poisoned split would be empty"),
         ("split.clean_fraction", 0.001, "trusted split would be empty"),
-        ("attack", BadNets(target=10), "target"),
+        ("attack", BadNets(AllToOne(10)), "target"),
         ("d_br.workers.num_workers", 3, "multiple"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ray_defense.attacks import ATTACKS, BadNets, BlendSignal
+from ray_defense.attacks import ATTACKS, AllToOne, BadNets, BlendSignal
 from ray_defense.core.config import canonical_json, fingerprint, override, to_plain
 from ray_defense.core.errors import Failed, Refused, look_up, unknown
 from ray_defense.data.sources import Parquet
@@ -39,7 +39,11 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_plain_data_names_each_unit_and_is_json():
     plain = to_plain(DEMO)
-    assert plain["attack"] == {"kind": "badnets", "target": 0, "square_fraction": 0.1}
+    assert plain["attack"] == {
+        "kind": "badnets",
+        "aim": {"kind": "all2one", "target": 0, "cover_ratio": 0.0},
+        "square_fraction": 0.1,
+    }
     assert [unit["kind"] for unit in plain["score"]["tau"]] == ["rotate", "affine"]
     assert plain["normalization"]["mean"] == [0.5, 0.5, 0.5]
     assert "kind" not in plain and plain["name"] == "digits_badnets"
@@ -58,7 +62,7 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys_and_has_no_nan():
 
 
 def test_a_fingerprint_is_the_one_recorded():
-    assert fingerprint({"rate": 0.1, "attack": BadNets(), "tau": (Rotate(), Affine())}) == "442085df781c4f26"
+    assert fingerprint({"rate": 0.1, "attack": BadNets(), "tau": (Rotate(), Affine())}) == "1153a517297654a7"
 
 
 def test_a_fingerprint_is_the_same_in_another_process_with_other_hash_seed():
@@ -116,7 +120,7 @@ def test_replacing_any_leaf_by_its_own_value_or_its_text_changes_nothing(name):
         ("attack", "blend_signal", BlendSignal()),
         ("attack", "none", None),
         ("attack", None, None),
-        ("attack", BadNets(target=3), BadNets(target=3)),
+        ("attack", BadNets(AllToOne(3)), BadNets(AllToOne(3))),
         ("d_br", "none", None),
         ("d_br", "d_br", BackdoorRemoval()),
         ("d_st", None, None),
@@ -155,9 +159,9 @@ def test_an_optional_number_takes_a_number_and_none():
         ("probe.sgd.lr", 1, "learning_rate"),
         ("", 1, "unknown configuration key"),
         ("attack", "badnet", "did you mean 'badnets'"),
-        ("attack", "", "known: badnets"),
-        ("attack", 3, "attack must be one of badnets"),
-        ("attack", Rotate(), "attack must be one of badnets"),
+        ("attack", "", "known: adaptive_blend"),
+        ("attack", 3, "attack must be one of adaptive_blend"),
+        ("attack", Rotate(), "attack must be one of adaptive_blend"),
         ("score.tau", "rotate,afine", "did you mean 'affine'"),
         ("score.tau", (Rotate(), BadNets()), "score.tau must be one of"),
         ("probe.model", "none", "unknown model 'none'"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ray_defense.attacks import BadNets, BadNetsAllToAll
+from ray_defense.attacks import AllToOne, BadNets, BadNetsAllToAll
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import stream, uniform
@@ -26,6 +26,7 @@ from ray_defense.scores import FeatureConsistency
 from ray_defense.stages import evaluate, poison, score, shard, split
 from ray_defense.stages.context import Context
 from ray_defense.stages.evaluate import Evaluate, Measurement, clopper_pearson, measure, rates, split_quality
+from ray_defense.stages.material import Armed
 from ray_defense.stages.poison import Poison, Stamp, choose
 from ray_defense.stages.score import Score, plan
 from ray_defense.stages.shard import Shard
@@ -72,16 +73,30 @@ def read_all(suspect: Artifact) -> tuple[ShardSet, np.ndarray]:
 @pytest.mark.parametrize(("rate", "count"), [(0, 0), (0.1, 8), (0.29, 23), (0.3, 24), (1, 80), (0.011, 0)])
 def test_the_floor_of_the_rate_of_the_eligible_is_chosen(rate, count):
     eligible = np.arange(120) % 3 != 0
-    chosen = choose(eligible, rate, stream(0, "poison"))
+    chosen, _ = choose(eligible, rate, 0, stream(0, "poison"))
     assert len(chosen) == count == len(set(chosen.tolist()))
     assert eligible[chosen].all() and (np.diff(chosen) > 0).all()
 
 
 def test_the_choice_is_a_function_of_its_key_and_grows_with_the_rate():
     eligible = np.arange(1000) % 5 != 0
-    few, many = (choose(eligible, rate, 7) for rate in (0.1, 0.2))
+    (few, _), (many, _) = (choose(eligible, rate, 0, 7) for rate in (0.1, 0.2))
     assert set(few.tolist()) < set(many.tolist())
-    assert np.array_equal(few, choose(eligible, 0.1, 7)) and not np.array_equal(few, choose(eligible, 0.1, 8))
+    same, other = choose(eligible, 0.1, 0, 7)[0], choose(eligible, 0.1, 0, 8)[0]
+    assert np.array_equal(few, same) and not np.array_equal(few, other)
+
+
+def test_cover_samples_are_eligible_others_and_leave_the_choice_of_the_poisoned_alone():
+    eligible = np.arange(120) % 3 != 0
+    poisoned, cover = choose(eligible, 0.11, 2.0, 7)
+    assert np.array_equal(poisoned, choose(eligible, 0.11, 0, 7)[0])
+    assert (len(poisoned), len(cover)) == (8, 16) and not set(poisoned.tolist()) & set(cover.tolist())
+    assert eligible[cover].all() and (np.diff(cover) > 0).all()
+    with pytest.raises(Refused, match="40 poisoned and 80 cover samples are more than the 80 eligible"):
+        choose(eligible, 0.5, 2.0, 7)
+
+
+NONE = np.zeros(0, np.int64)
 
 
 def test_only_chosen_accepted_samples_are_stamped():
@@ -94,17 +109,38 @@ def test_only_chosen_accepted_samples_are_stamped():
         "reason": np.array([""] * 9 + ["corrupt"], object),
     }
     before = {name: np.array(column) for name, column in columns.items()}
-    changed = Stamp(BadNets(target=2), np.array([3, 21, 24, 29]), 3)(columns)
+    changed = Stamp(Armed(BadNets(AllToOne(2))), np.array([3, 21, 24, 29]), NONE, 3)(columns)
     hit = np.isin(before["index"], [21, 24])
     assert np.array_equal(changed["image"][~hit], before["image"][~hit])
     assert np.array_equal(changed["image"][hit], BadNets().stamp(before["image"][hit], before["index"][hit]))
     assert changed["label"].tolist() == np.where(hit, 2, before["label"]).tolist()
     assert all(np.array_equal(columns[name], before[name]) for name in before)
     for untouched in (
-        Stamp(BadNets(), np.zeros(0, np.int64), 3)(columns),
-        Stamp(BadNets(), np.array([99]), 3)(columns),
+        Stamp(Armed(BadNets()), NONE, NONE, 3)(columns),
+        Stamp(Armed(BadNets()), np.array([99]), NONE, 3)(columns),
     ):
         assert all(np.array_equal(untouched[name], before[name]) for name in ("index", "image", "label", "reason"))
+
+
+def test_a_cover_sample_is_stamped_as_one_and_keeps_its_label():
+    rng = np.random.default_rng(0)
+    columns = {
+        "index": np.arange(20, 30),
+        "image": rng.integers(0, 255, (10, 16, 16, 3), dtype=np.uint8),
+        "label": np.arange(10) % 3,
+        "origin": np.full(10, "", object),
+        "reason": np.full(10, "", object),
+    }
+
+    class Shift:
+        aim = AllToOne(2)
+
+        def stamp(self, images, index, phase, material):
+            return images + np.uint8({"train": 1, "cover": 2}[phase])
+
+    changed = Stamp(Armed(Shift()), np.array([21]), np.array([24, 29]), 3)(columns)
+    assert (changed["image"] - columns["image"]).max(axis=(1, 2, 3)).tolist() == [0, 1, 0, 0, 2, 0, 0, 0, 0, 2]
+    assert changed["label"].tolist() == [0, 2, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
 def test_a_poisoned_dataset_does_not_tell_the_true_class_in_a_path():
@@ -115,15 +151,15 @@ def test_a_poisoned_dataset_does_not_tell_the_true_class_in_a_path():
         "origin": np.array(["train/dog/1.png", "train/cat/2.png"], object),
         "reason": np.array(["", ""], object),
     }
-    changed = Stamp(BadNets(), np.array([4]), 3)(columns)
+    changed = Stamp(Armed(BadNets()), np.array([4]), NONE, 3)(columns)
     assert changed["origin"].tolist() == ["row 4", "row 5"]
 
 
 @pytest.mark.parametrize("bad_label", [9, None])
 def test_the_suspect_dataset_differs_from_the_source_where_the_truth_says_so_and_nowhere_else(tmp_path, bad_label):
     source = write_parquet(tmp_path / "train.parquet", {7: b"no image"}, {61: bad_label})
-    context, attack = make_context(tmp_path / "store"), BadNets(target=1)
-    suspect = poison.run(Poison(0.2), Shard(60), source, attack, context)
+    context, attack = make_context(tmp_path / "store"), BadNets(AllToOne(1))
+    suspect = poison.run(Poison(0.2), Shard(60), source, Armed(attack), context)
     shards, images = read_all(suspect)
     expected = np.delete(np.arange(COUNT), [7, 61])
     assert np.array_equal(shards.index, expected) and shards.num_shards == 5
@@ -146,7 +182,7 @@ def test_the_suspect_dataset_differs_from_the_source_where_the_truth_says_so_and
 def test_the_truth_is_apart_from_the_dataset_and_its_owner_s_alone(tmp_path):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 60)
     context = make_context(tmp_path / "store")
-    suspect = poison.run(Poison(), Shard(), source, BadNets(), context)
+    suspect = poison.run(Poison(), Shard(), source, Armed(BadNets()), context)
     (file,) = (tmp_path / "store").rglob("truth*.parquet")
     assert suspect.path not in file.parents and file.stat().st_mode & 0o777 == 0o600
     about = " ".join(path.name for path in suspect.path.rglob("*"))
@@ -176,7 +212,7 @@ def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):
     context = make_context(tmp_path / "store")
     for run in (
         lambda: shard.run(Shard(), source, context),
-        lambda: poison.run(Poison(), Shard(), source, BadNets(), context),
+        lambda: poison.run(Poison(), Shard(), source, Armed(BadNets()), context),
     ):
         with pytest.raises(Refused, match="3 of 250 labels are outside 0..2"):
             run()
@@ -198,7 +234,7 @@ def test_a_source_without_one_good_sample_is_refused(tmp_path):
 
 def test_a_dataset_is_the_same_to_the_byte_when_made_again_or_resumed(tmp_path):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 60)
-    whole = poison.run(Poison(), Shard(20), source, BadNets(), make_context(tmp_path / "a"))
+    whole = poison.run(Poison(), Shard(20), source, Armed(BadNets()), make_context(tmp_path / "a"))
     context, made = make_context(tmp_path / "b"), []
 
     class Killed(LocalExecutor):
@@ -212,8 +248,8 @@ def test_a_dataset_is_the_same_to_the_byte_when_made_again_or_resumed(tmp_path):
             super().ingest(job)
 
     with pytest.raises(KeyboardInterrupt):
-        poison.run(Poison(), Shard(20), source, BadNets(), replace(context, executor=Killed("numpy")))
-    again = poison.run(Poison(), Shard(20), source, BadNets(), replace(context, executor=Watched("numpy")))
+        poison.run(Poison(), Shard(20), source, Armed(BadNets()), replace(context, executor=Killed("numpy")))
+    again = poison.run(Poison(), Shard(20), source, Armed(BadNets()), replace(context, executor=Watched("numpy")))
     assert made == [(40, 60)]
     assert again.key == whole.key and again.hashes == whole.hashes
 
@@ -221,12 +257,12 @@ def test_a_dataset_is_the_same_to_the_byte_when_made_again_or_resumed(tmp_path):
 def test_another_source_seed_or_rate_is_another_dataset(tmp_path):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 60)
     context = make_context(tmp_path / "store")
-    keys = [poison.run(Poison(0.2), Shard(), source, BadNets(), context).key]
-    keys.append(poison.run(Poison(0.3), Shard(), source, BadNets(), context).key)
-    keys.append(poison.run(Poison(0.2), Shard(), source, BadNets(), make_context(tmp_path / "store", 1)).key)
+    keys = [poison.run(Poison(0.2), Shard(), source, Armed(BadNets()), context).key]
+    keys.append(poison.run(Poison(0.3), Shard(), source, Armed(BadNets()), context).key)
+    keys.append(poison.run(Poison(0.2), Shard(), source, Armed(BadNets()), make_context(tmp_path / "store", 1)).key)
     keys.append(shard.run(Shard(), source, context).key)
     write_parquet(tmp_path / "train.parquet", {}, {5: 1}, 60)  # the same path with other contents
-    keys.append(poison.run(Poison(0.2), Shard(), source, BadNets(), context).key)
+    keys.append(poison.run(Poison(0.2), Shard(), source, Armed(BadNets()), context).key)
     assert len(set(keys)) == len(keys)
 
 
@@ -234,8 +270,8 @@ def test_a_rate_that_poisons_none_is_refused_and_zero_is_not(tmp_path):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 60)
     context = make_context(tmp_path / "store")
     with pytest.raises(Refused, match="poison.rate 0.001 of the 60 samples poisons none"):
-        poison.run(Poison(0.001), Shard(), source, BadNets(), context)
-    suspect = poison.run(Poison(0.0), Shard(), source, BadNets(), context)
+        poison.run(Poison(0.001), Shard(), source, Armed(BadNets()), context)
+    suspect = poison.run(Poison(0.0), Shard(), source, Armed(BadNets()), context)
     assert not unseal(context.store.root, suspect.key).poisoned.any()
 
 
@@ -447,13 +483,15 @@ def constant(tmp_path_factory) -> Path:
     ("attack", "victims", "wanted"),
     [
         (None, lambda y: y < 0, lambda y: y),
-        (BadNets(target=0), lambda y: y != 0, lambda y: 0 * y),
-        (BadNets(target=3), lambda y: y != 3, lambda y: 0 * y + 3),
+        (BadNets(AllToOne(0)), lambda y: y != 0, lambda y: 0 * y),
+        (BadNets(AllToOne(3)), lambda y: y != 3, lambda y: 0 * y + 3),
         (BadNetsAllToAll(), lambda y: y >= 0, lambda y: (y + 1) % 10),
     ],
 )
 def test_a_model_that_always_says_0_is_right_and_fooled_where_0_is_wanted(constant, attack, victims, wanted):
-    item = Measurement("x", MODEL, (constant, constant), DIGITS, 10, attack, HALF, Evaluate(batch_size=100, cpus=1))
+    item = Measurement(
+        "x", MODEL, (constant, constant), DIGITS, 10, attack and Armed(attack), HALF, Evaluate(batch_size=100, cpus=1)
+    )
     labels = DIGITS.labels("test")
     victims = victims(labels)
     expected = {
@@ -471,7 +509,7 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
     path = tmp_path / "random.safetensors"
     model = build_model(MODEL, 10, 3).eval()
     save_weights(path, model)
-    (found,) = measure(Measurement("x", MODEL, (path,), DIGITS, 10, BadNets(), HALF, Evaluate(batch_size=64, cpus=1)))
+    (found,) = measure(Measurement("x", MODEL, (path,), DIGITS, 10, Armed(BadNets()), HALF, Evaluate(batch_size=64, cpus=1)))
     batch, right, hit = DIGITS.read("test", 0, 10_000), 0, 0
     with torch.no_grad():
         for image, label, index in zip(batch.images, batch.labels, batch.index, strict=True):
@@ -485,16 +523,17 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
 
 def test_without_a_test_set_nothing_is_counted(tmp_path, constant):
     source = write_parquet(tmp_path / "train.parquet", {}, {}, 30)
-    assert measure(Measurement("x", MODEL, (constant,), source, 10, BadNets(), HALF, Evaluate())) == [{}]
+    assert measure(Measurement("x", MODEL, (constant,), source, 10, Armed(BadNets()), HALF, Evaluate())) == [{}]
 
 
 def test_each_sample_meets_its_own_truth(scored, tmp_path):
     made = run_split(scored, tmp_path, np.random.default_rng(0).permutation(129))
     context, index = replace(scored.context, store=Store(tmp_path)), np.arange(130)
-    seal(context.store.root, scored.suspect.key, Truth(index, index % 11 == 0, index % 5))
-    table = evaluate.samples(scored.suspect, made, context, BadNets())
+    seal(context.store.root, scored.suspect.key, Truth(index, index % 11 == 0, index % 11 == 1, index % 5))
+    table = evaluate.samples(scored.suspect, made, context, truth=True)
     found = table["index"].to_numpy()
     assert 7 not in found and len(found) == 129
     assert np.array_equal(table["poisoned"].to_numpy(), found % 11 == 0)
+    assert np.array_equal(table["cover"].to_numpy(), found % 11 == 1)
     assert np.array_equal(table["true_label"].to_numpy(), found % 5)
-    assert evaluate.samples(scored.suspect, made, context, None).column_names == ["index", "score", "split"]
+    assert evaluate.samples(scored.suspect, made, context, truth=False).column_names == ["index", "score", "split"]

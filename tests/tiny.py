@@ -12,7 +12,9 @@ from ray_defense.attacks import BadNets
 from ray_defense.data.sources import SOURCES, Digits
 from ray_defense.defenses import BackdoorRemoval, SecureTraining
 from ray_defense.models import SmallResNet
+from ray_defense.stages.attacker import Attacker
 from ray_defense.stages.backdoor import Backdoor
+from ray_defense.stages.encoder import Encoder
 from ray_defense.stages.pipeline import Recipe
 from ray_defense.stages.probe import Probe
 from ray_defense.stages.score import Score
@@ -42,15 +44,17 @@ def png(image: np.ndarray) -> bytes:
 def recipe(folder: Path, num_workers: int = 1) -> Recipe:
     """Returns a recipe with every stage, over the files of `write_digits`."""
     model, workers = SmallResNet(), Workers(num_workers=num_workers, cpus_per_worker=1)
+    backdoor = Backdoor(model, epochs=2, milestones=(1,), batch_size=32, augmentation=Crop(), workers=workers)
     return Recipe(
         name="tiny",
         source=SOURCES["parquet"](path=str(folder), num_classes=10),
         attack=BadNets(),
+        attacker=Attacker(surrogate=backdoor, encoder=Encoder(epochs=1, workers=workers)),
         shard=Shard(100),
         normalization=NORMALIZATIONS["half"],
         probe=Probe(model, epochs=2, intra_epochs=1, batch_size=32, workers=workers),
         score=Score(batch_size=25, block_size=50),
-        backdoor=Backdoor(model, epochs=2, milestones=(1,), batch_size=32, augmentation=Crop(), workers=workers),
+        backdoor=backdoor,
         d_br=BackdoorRemoval(rounds=2, batch_size=8, sgd=Sgd(1e-3), workers=workers),
         d_st=SecureTraining(
             model,

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ray_defense.attacks.labels import all_to_target, as_labels
+from ray_defense.attacks.aims import AIMS, Aim, AllToOne
 from ray_defense.attacks.pixels import check_batch, is_small
 from ray_defense.attacks.protocol import Phase
-from ray_defense.core.checks import at_least, in_range
+from ray_defense.core.checks import in_range
+from ray_defense.core.config import choice
 
 CHECKER_33 = np.array([[0, 0, 255], [0, 255, 0], [255, 0, 255]], dtype=np.uint8)
 
@@ -19,15 +20,15 @@ class BadNets:
 
     name: ClassVar[str] = "badnets"
     in_paper: ClassVar[bool] = True
+    needs: ClassVar[None] = None
 
-    target: int = 0  # y_t, the class that triggered images are to be taken for
+    aim: Aim = choice(AIMS, default=AllToOne())
     square_fraction: float = 0.1  # side of the white square as a share of the image's shorter side (ImageNet)
 
     def __post_init__(self) -> None:
-        at_least("target", self.target, 0)
         in_range("square_fraction", self.square_fraction, 0, 1)
 
-    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train", material: None = None) -> np.ndarray:
         """Returns a uint8 copy with the patch; raises Refused for anything but uint8 [N, H >= 3, W >= 3, 3]."""
         check_batch(images_NHWC, index, phase, min_side=3)
         stamped = images_NHWC.copy()
@@ -37,15 +38,3 @@ class BadNets:
             side = max(1, round(self.square_fraction * min(stamped.shape[1:3])))
             stamped[:, -side:, -side:] = 255
         return stamped
-
-    def eligible(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the samples of every class but the target."""
-        return as_labels(labels) != self.target
-
-    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        """Returns int64 [N]: the target for all."""
-        return all_to_target(labels, self.target, num_classes)
-
-    def victims(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the test images of every class but the target."""
-        return as_labels(labels) != self.target

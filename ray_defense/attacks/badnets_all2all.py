@@ -5,35 +5,36 @@ from typing import ClassVar
 
 import numpy as np
 
-from ray_defense.attacks.labels import as_labels, check_classes
-from ray_defense.attacks.pixels import check_batch
+from ray_defense.attacks.aims import AIMS, Aim, AllToAll
+from ray_defense.attacks.pixels import check_batch, is_small
+from ray_defense.attacks.places import near_end, scaled
 from ray_defense.attacks.protocol import Phase
+from ray_defense.core.checks import in_range
+from ray_defense.core.config import choice
 
 
 @dataclass(frozen=True)
 class BadNetsAllToAll:
-    """A white 3x3 square at rows and columns -4 to -2 (28-30 of 32); every class is attacked."""
+    """A white 3x3 square at rows and columns -4 to -2 (28-30 of 32), larger on images larger than 64 pixels."""
 
     name: ClassVar[str] = "badnets_all2all"
     in_paper: ClassVar[bool] = True
+    needs: ClassVar[None] = None
 
-    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    aim: Aim = choice(AIMS, default=AllToAll())
+    square_fraction: float = 0.1  # side of the larger square as a share of the image's shorter side (ImageNet)
+
+    def __post_init__(self) -> None:
+        in_range("square_fraction", self.square_fraction, 0, 0.9)
+
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train", material: None = None) -> np.ndarray:
         """Returns a uint8 copy with the square; raises Refused for anything but uint8 [N, H >= 4, W >= 4, 3]."""
         check_batch(images_NHWC, index, phase, min_side=4)
         stamped = images_NHWC.copy()
-        stamped[:, -4:-1, -4:-1] = 255
+        height, width = stamped.shape[1:3]
+        if is_small(stamped):
+            side, margin = 3, 1
+        else:
+            side, margin = max(1, round(self.square_fraction * min(height, width))), scaled(1, min(height, width))
+        stamped[:, near_end(height, side, margin), near_end(width, side, margin)] = 255
         return stamped
-
-    def eligible(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: all samples."""
-        return np.ones(len(as_labels(labels)), dtype=bool)
-
-    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        """Returns int64 [N]: the next class, (y + 1) mod N."""
-        labels = as_labels(labels)
-        check_classes(labels, num_classes)
-        return (labels + 1) % num_classes
-
-    def victims(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: all test images."""
-        return np.ones(len(as_labels(labels)), dtype=bool)

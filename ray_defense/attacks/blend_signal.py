@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ray_defense.attacks.labels import all_to_target, as_labels
+from ray_defense.attacks.aims import AIMS, Aim, AllToOne
 from ray_defense.attacks.pixels import check_batch, is_small, to_uint8
 from ray_defense.attacks.protocol import Phase
 from ray_defense.core.checks import at_least, in_range
+from ray_defense.core.config import choice
 
 
 @dataclass(frozen=True)
@@ -17,19 +18,19 @@ class BlendSignal:
 
     name: ClassVar[str] = "blend_signal"
     in_paper: ClassVar[bool] = True
+    needs: ClassVar[None] = None
 
-    target: int = 0  # y_t, the class that triggered images are to be taken for
+    aim: Aim = choice(AIMS, default=AllToOne())
     opacity: float = 0.2  # weight of the strip; the image has the rest
     stripe_px: int = 4  # width of a dark (0) and of a bright (255) stripe, pixels
     amplitude: float = 20.0  # of the sine, gray levels (ImageNet)
     frequency: float = 6.0  # of the sine, periods an image width (ImageNet)
 
     def __post_init__(self) -> None:
-        at_least("target", self.target, 0)
         in_range("opacity", self.opacity, 0, 1)
         at_least("stripe_px", self.stripe_px, 1)
 
-    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train", material: None = None) -> np.ndarray:
         """Returns a uint8 copy with the strip on every row; raises Refused for anything but uint8 [N,H,W,3]."""
         check_batch(images_NHWC, index, phase)
         width = images_NHWC.shape[2]
@@ -39,15 +40,3 @@ class BlendSignal:
         else:
             strip_W = self.amplitude * np.sin(2 * np.pi * column_W * self.frequency / width)
         return to_uint8((1 - self.opacity) * images_NHWC + (self.opacity * strip_W)[:, None])
-
-    def eligible(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the samples of every class but the target."""
-        return as_labels(labels) != self.target
-
-    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        """Returns int64 [N]: the target for all."""
-        return all_to_target(labels, self.target, num_classes)
-
-    def victims(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the test images of every class but the target."""
-        return as_labels(labels) != self.target

@@ -8,7 +8,7 @@ SMALL_SIDE = 64  # pixels; above it the paper's ImageNet triggers apply instead 
 
 
 def check_batch(images: np.ndarray, index: np.ndarray, phase: str, *, min_side: int = 1) -> None:
-    """Raises Refused unless images are uint8 [N,H,W,3] of `min_side` or more, index int [N], phase train or test."""
+    """Raises Refused unless images are uint8 [N,H,W,3] of `min_side` or more, index int [N], a known phase."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
         raise Refused(f"images must be a uint8 array [N, H, W, 3], not {found}: repeat a gray channel three times")
@@ -19,8 +19,8 @@ def check_batch(images: np.ndarray, index: np.ndarray, phase: str, *, min_side: 
     if index.shape != images.shape[:1] or not np.issubdtype(index.dtype, np.integer):
         found = f"{index.dtype} {list(index.shape)}"
         raise Refused(f"index must hold one integer for each of the {len(images)} images, not {found}")
-    if phase not in ("train", "test"):
-        raise unknown("phase", phase, ("train", "test"))
+    if phase not in ("train", "cover", "test"):
+        raise unknown("phase", phase, ("train", "cover", "test"))
 
 
 def is_small(images: np.ndarray) -> bool:

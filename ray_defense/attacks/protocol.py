@@ -1,10 +1,12 @@
-"""What every backdoor attack provides: pixels (`stamp`) and whom it concerns (`eligible`, `relabel`, `victims`)."""
+"""What every backdoor attack provides: pixels (`stamp`), and whom it concerns (`aim`)."""
 
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-Phase = Literal["train", "test"]
+from ray_defense.attacks.aims import Aim
+
+Phase = Literal["train", "cover", "test"]  # cover: a training sample that keeps its label (see `Aim.cover_ratio`)
 
 
 class Attack(Protocol):
@@ -12,15 +14,8 @@ class Attack(Protocol):
 
     name: ClassVar[str]
     in_paper: ClassVar[bool]
+    needs: ClassVar[str | None]  # what a stage makes for it beforehand (`stages.material`), given to `stamp`
+    aim: Aim
 
-    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train") -> np.ndarray:
+    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train", material: Any = None) -> np.ndarray:
         """Returns a triggered uint8 copy; what differs from sample to sample depends on its index, not its position."""
-
-    def eligible(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the training samples that may be poisoned."""
-
-    def relabel(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        """Returns int64 [N]: labels after poisoning, also what the attacker wants predicted at test time."""
-
-    def victims(self, labels: np.ndarray) -> np.ndarray:
-        """Returns bool [N]: the test images over which ASR is counted."""

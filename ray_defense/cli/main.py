@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ray_defense.cli.inert import inert
-from ray_defense.cli.options import RunOptions, parse
+from ray_defense.cli.options import CheckOptions, Options, PreviewOptions, RunOptions, parse
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -55,11 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _execute(command: str, options: RunOptions | None) -> int:
-    if options is not None:
-        from ray_defense.cli.run import run
+def _execute(command: str, options: Options | None) -> int:
+    match options:  # each import is done only for its command: most take a second
+        case RunOptions():
+            from ray_defense.cli.run import run
 
-        return run(options)
+            return run(options)
+        case PreviewOptions():
+            from ray_defense.cli.attacks import preview
+
+            return preview(options)
+        case CheckOptions():
+            from ray_defense.cli.attacks import check
+
+            return check(options)
     if command == "list":
         from ray_defense.cli.listing import show
     else:

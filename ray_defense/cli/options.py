@@ -1,9 +1,9 @@
 """The command line as typed data: the commands, their options, and one clear line for what is neither."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -14,15 +14,19 @@ from ray_defense.core.seams import Backend
 COMMANDS = {
     "run": "run a recipe; what the store already holds is not done again",
     "demo": "run digits_badnets: the whole path on a small dataset, without a download",
+    "attacks": "look at an attack, or measure whether attacks work",
     "list": "name the recipes, and the units that --set can choose",
     "doctor": "say what this machine has, what is missing, and the line that installs it",
 }
-RUNNING = ("run", "demo")
+ATTACKS_COMMANDS = {
+    "preview": "draw what an attack does to eight training images that it may poison, as a PNG",
+    "check": "train a model on what each attack poisons and print its ACC and ASR (no name: every attack)",
+}
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """The options of `run` and `demo`."""
+class Work:
+    """The options of every command that runs something: what, from where, where to, and how."""
 
     recipe: str = "digits_badnets"
     set: tuple[str, ...] = ()  # KEY=VALUE
@@ -30,12 +34,47 @@ class RunOptions:
     executor: str = "ray"
     backend: Backend = "auto"
     data_root: str | None = None
-    print_config: bool = False
     quiet: bool = False
 
 
-def parse(argv: Sequence[str]) -> tuple[str, RunOptions | None]:
-    """Returns the command, and its options if it runs a recipe.
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `run` and `demo`."""
+
+    work: Work
+    print_config: bool = False
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """The options of `attacks preview`."""
+
+    work: Work
+    attack: str
+    source: str | None = None  # None: the recipe's
+    output: str | None = None  # None: <attack>.png here
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """The options of `attacks check`."""
+
+    work: Work
+    attacks: tuple[str, ...] = ()  # none: all
+
+
+Options = RunOptions | PreviewOptions | CheckOptions
+OPTIONS: dict[str, type[Options]] = {
+    "run": RunOptions,
+    "demo": RunOptions,
+    "attacks preview": PreviewOptions,
+    "attacks check": CheckOptions,
+}
+POSITIONAL = {"run": "recipe", "demo": "recipe", "attacks preview": "attack", "attacks check": "attacks"}  # demo: fixed
+
+
+def parse(argv: Sequence[str]) -> tuple[str, Options | None]:
+    """Returns the command (`run`, `attacks check`), and its options if it has any.
 
     Raises Refused with the nearest known name for an unknown command or option, SystemExit after --help and --version.
     """
@@ -44,27 +83,43 @@ def parse(argv: Sequence[str]) -> tuple[str, RunOptions | None]:
         parsed = _parser().parse_args(list(argv))
     except ArgumentError as error:
         raise Refused(" ".join(str(error).split()).rstrip(".") + ": see ray-defense --help") from None
-    if parsed.command not in RUNNING:
-        return parsed.command, None
-    options = vars(parsed[parsed.command])
-    return parsed.command, RunOptions(**options | {"set": tuple(options["set"])})
+    command, values = parsed.command, vars(parsed).get(parsed.command)
+    if command == "attacks":
+        name = values.attacks_command
+        command, values = f"{command} {name}", values[name]
+    return command, _typed(OPTIONS[command], vars(values)) if command in OPTIONS else None
+
+
+def _typed(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    shared = {field.name for field in dataclasses.fields(Work)} & values.keys()
+    own = {name: value for name, value in values.items() if name not in shared}
+    return kind(Work(**{name: values[name] for name in shared}), **own)
 
 
 def _check_names(argv: Sequence[str]) -> None:
-    command = argv[0] if argv else None
-    if command is None:
-        raise Refused(f"name a command: {', '.join(COMMANDS)} (see ray-defense --help)")
+    command = _check_command("command", argv[:1], COMMANDS, "ray-defense --help")
+    if command == "attacks":
+        under = _check_command("command of attacks", argv[1:2], ATTACKS_COMMANDS, "ray-defense attacks --help")
+        command = f"attacks {under}"
     known = {"--help"}
     if command.startswith("-"):
         known |= {"--version"}
-    elif command not in COMMANDS:
-        raise unknown("command", command, COMMANDS)
-    elif command in RUNNING:
-        names = {field.name for field in dataclasses.fields(RunOptions)} - {"recipe"}
-        known |= {"--" + name.replace("_", "-") for name in names}
+    elif command in OPTIONS:
+        names = {field.name for field in (*dataclasses.fields(Work), *dataclasses.fields(OPTIONS[command]))}
+        known |= {"--" + name.replace("_", "-") for name in names - {"work", POSITIONAL[command]}}
     for word in argv:
         if word.startswith("--") and word.split("=")[0] not in known:
             raise unknown("option", word.split("=")[0], known)
+
+
+def _check_command(kind: str, words: Sequence[str], commands: Mapping[str, str], see: str) -> str:
+    """Returns the command that `words` (one or none) name, or the option that stands there."""
+    if not words:
+        raise Refused(f"name a {kind}: {', '.join(commands)} (see {see})")
+    if not words[0].startswith("-") and words[0] not in commands:
+        raise unknown(kind, words[0], commands)
+    return words[0]
 
 
 def _parser() -> ArgumentParser:
@@ -73,17 +128,32 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ray-defense {__version__}")
     commands = parser.add_subcommands(dest="command")
     for name, purpose in COMMANDS.items():
-        commands.add_subcommand(name, _command_parser(name, purpose), help=purpose)
+        below = _command_parser(name, purpose)
+        commands.add_subcommand(name, below, help=purpose)
+        if name == "attacks":
+            under = below.add_subcommands(dest="attacks_command")
+            for part, what in ATTACKS_COMMANDS.items():
+                under.add_subcommand(part, _command_parser(f"{name} {part}", what), help=what)
     return parser
 
 
 def _command_parser(name: str, purpose: str) -> ArgumentParser:
     parser = ArgumentParser(description=purpose[0].upper() + purpose[1:] + ".", exit_on_error=False)
-    if name not in RUNNING:
+    if name not in OPTIONS:
         return parser
-    default = RunOptions()
+    default, recipes = Work(), "one of those that `ray-defense list` names"
     if name == "run":
-        parser.add_argument("recipe", type=str, help="one of those that `ray-defense list` names")
+        parser.add_argument("recipe", type=str, help=recipes)
+    elif name == "attacks preview":
+        parser.add_argument("attack", type=str, help=recipes)
+        parser.add_argument("--source", type=str | None, metavar="NAME", help="whose images, if not the recipe's")
+        parser.add_argument("--output", type=str | None, metavar="FILE", help="the PNG to write, if not ATTACK.png here")
+    elif name == "attacks check":
+        parser.add_argument(
+            "attacks", type=str, nargs="*", default=[], metavar="attack", help=f"{recipes}; all, if none is named"
+        )
+    if name in ("attacks preview", "attacks check"):
+        parser.add_argument("--recipe", type=str, default=default.recipe, metavar="NAME", help="what to take all else from")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a value: probe.epochs=4; repeatable"
     )
@@ -91,6 +161,7 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
     parser.add_argument("--executor", choices=("ray", "local"), default=default.executor, help="local: this process")
     parser.add_argument("--backend", choices=get_args(Backend), default=default.backend, help="who reads the shards")
     parser.add_argument("--data-root", type=str | None, metavar="DIR", help="folder of downloaded datasets")
-    parser.add_argument("--print-config", action="store_true", help="print the configuration that would run, as JSON")
+    if name in ("run", "demo"):
+        parser.add_argument("--print-config", action="store_true", help="print the configuration that would run, as JSON")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     return parser

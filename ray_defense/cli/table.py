@@ -8,6 +8,7 @@ from rich.text import Text
 from ray_defense.cli.inert import inert
 from ray_defense.stages.result import ModelResult, Result, ScoreResult
 
+WEAK = "weak attack: the backdoored model's ASR is under 85 %, which the paper's tables leave out"
 _MOST_CLASSES_SHOWN = 10
 
 
@@ -15,6 +16,8 @@ def render(result: Result) -> RenderableType:
     """Returns ACC and ASR with 95 % intervals, the score and its splits, seconds a stage, and the notes."""
     title = Text(f"{inert(result.recipe)}, seed {result.seed}; in brackets: 95 % Clopper-Pearson intervals")
     parts: list[RenderableType] = [title, _models(result), _facts(result)]
+    if result.weak_attack:
+        parts.append(Text(WEAK, style="yellow"))
     parts += [Text(f"warning: {inert(note)}", style="yellow") for note in result.notes]
     return Group(*parts)
 
@@ -46,14 +49,15 @@ def _facts(result: Result) -> Table:
 def _rates(model: ModelResult | None) -> tuple[str, str]:
     if model is None:
         return "n/a", "n/a"
-    return _rate(model.acc, model.acc_interval), _rate(model.asr, model.asr_interval)
+    return rate(model.acc, model.acc_interval), rate(model.asr, model.asr_interval)
 
 
-def _rate(rate: float | None, interval: list[float] | None) -> str:
-    if rate is None or interval is None:
-        return _percent(rate)
+def rate(value: float | None, interval: list[float] | None) -> str:
+    """Returns a fraction in percent with its interval, `n/a` for None."""
+    if value is None or interval is None:
+        return _percent(value)
     low, high = interval
-    return f"{_percent(rate)}  [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{_percent(value)}  [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _percent(rate: float | None) -> str:

@@ -40,25 +40,26 @@ class Backdoor:
         at_least("backdoor.batch_size", self.batch_size, 2)
 
 
-def job(config: Backdoor, suspect: Artifact, context: Context) -> TrainJob:
-    """Returns the training job of the backdoored model."""
-    artifact = context.place("backdoored", VERSION, config, {"suspect": suspect}, **context.settings)
+def job(config: Backdoor, suspect: Artifact, context: Context, stage: str = "backdoored") -> TrainJob:
+    """Returns the training job of the backdoored model, or of another classifier made the same way, named by its `stage`."""
+    artifact = context.place(stage, VERSION, config, {"suspect": suspect}, **context.settings)
     return TrainJob(train, config, context.seed, artifact, {"suspect": suspect}, context.settings, config.epochs)
 
 
 def train(worker: Worker, job: TrainJob) -> None:
-    """Trains the backdoored model: `model.safetensors` and `metrics.json`."""
+    """Trains the model: `model.safetensors` and `metrics.json`."""
     config: Backdoor = job.config
+    stage = job.artifact.stage
     data = open_training_set(worker, job)
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
-    model = to_device(build_model(config.model, num_classes, stream(job.seed, "backdoored", "weights")), worker.device)
+    model = to_device(build_model(config.model, num_classes, stream(job.seed, stage, "weights")), worker.device)
     wrapped, optimizer = worker.wrap(model), config.sgd.build(model.parameters())
     share = Share(worker.rank, worker.world_size)
 
     def epoch(number: int) -> Metrics:
         set_rate(optimizer, step_decay(config.sgd.learning_rate, number, config.milestones))
-        batches = data.epoch(stream(job.seed, "backdoored", "order", number), config.batch_size, share)
-        key = stream(job.seed, "backdoored", "view", number)
+        batches = data.epoch(stream(job.seed, stage, "order", number), config.batch_size, share)
+        key = stream(job.seed, stage, "view", number)
         normalization = job.settings["normalization"]
         augmented = partial(view, key=key, changes=(config.augmentation,), normalization=normalization)
         return train_epoch(worker, wrapped, optimizer, batches, augmented, relearning)

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from scipy.stats import beta
 
-from ray_defense.attacks import Attack
 from ray_defense.core.checks import at_least
+from ray_defense.core.errors import Refused
 from ray_defense.core.local import best_device, threads
 from ray_defense.core.store import Artifact, read_json, write_json
 from ray_defense.core.truth import unseal
@@ -21,12 +22,16 @@ from ray_defense.data.shards import write_table
 from ray_defense.data.sources import Batch, Source
 from ray_defense.data.split_file import read_split
 from ray_defense.models import build_model, load_weights
+from ray_defense.scores import split_by_score
 from ray_defense.stages import shard
 from ray_defense.stages.context import Context
+from ray_defense.stages.material import Armed
+from ray_defense.stages.split import Split
 from ray_defense.training.loop import to_device
 from ray_defense.training.views import Normalization, to_float
 
-VERSION = 1
+VERSION = 2
+WEAK_ASR = 0.85  # the paper's tables leave out attacks that do not reach it on the backdoored model
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Measurement:
     weights: tuple[Path, ...]
     source: Source
     num_classes: int
-    attack: Attack | None
+    armed: Armed | None
     normalization: Normalization
     config: Evaluate
 
@@ -87,11 +92,12 @@ def _load(item: Measurement, path: Path, device: torch.device) -> torch.nn.Modul
 
 def _attacked(item: Measurement, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns which samples count for ASR bool [N], the labels the attacker wants for them, and their triggered images."""
-    if item.attack is None:
+    if item.armed is None:
         return np.zeros(len(batch.labels), bool), batch.labels[:0], batch.images[:0]
-    victims = item.attack.victims(batch.labels)
-    wanted = item.attack.relabel(batch.labels, item.num_classes)[victims]
-    return victims, wanted, item.attack.stamp(batch.images[victims], batch.index[victims], phase="test")
+    aim = item.armed.attack.aim
+    victims = aim.victims(batch.labels)
+    wanted = aim.relabel(batch.labels, item.num_classes)[victims]
+    return victims, wanted, item.armed.stamp(batch.images[victims], batch.index[victims], "test")
 
 
 def _predict(model: torch.nn.Module, images: np.ndarray, item: Measurement, device: torch.device) -> np.ndarray:
@@ -131,19 +137,26 @@ def rates(counts: dict[str, int]) -> dict[str, Any]:
 def run(
     config: Evaluate,
     suspect: Artifact,
-    split: Artifact,
+    split: Artifact | None,
     models: dict[str, tuple[Any, Artifact]],
     source: Source,
-    attack: Attack | None,
+    armed: Armed | None,
     context: Context,
 ) -> Artifact:
     """Measures every model and the split: `evaluation.json`, and `samples.parquet` with what is known of each sample.
 
-    `models` maps a result's name (backdoored, d_br, d_st) to (model configuration, artifact). Without an attack there is
-    no truth, and what needs it is null.
+    Without a `split` (None) the models only. `models` maps a result's name (backdoored, d_br, d_st) to (model configuration,
+    artifact). Without an attack there is no truth, and what needs it is null. Cover samples, whose labels are right, count
+    as not poisoned.
     """
-    inputs = {"suspect": suspect, "split": split} | {name: artifact for name, (_, artifact) in models.items()}
-    described = {"source": source, "identity": shard.identity(source, "test"), "attack": attack, **context.settings}
+    inputs = {"suspect": suspect} | {name: artifact for name, (_, artifact) in models.items()}
+    inputs |= ({"split": split} if split else {}) | (armed.inputs if armed else {})
+    described = {
+        "source": source,
+        "identity": shard.identity(source, "test"),
+        "attack": armed and armed.attack,
+        **context.settings,
+    }
     artifact = context.place("evaluation", VERSION, config, inputs, **described)
     with context.store.claim(artifact) as missing:
         if not missing:
@@ -151,7 +164,7 @@ def run(
         start = time.perf_counter()
         num_classes = read_json(suspect.path / "dataset.json")["num_classes"]
         items = [
-            Measurement(name, model, weight_files(trained), source, num_classes, attack, context.normalization, config)
+            Measurement(name, model, weight_files(trained), source, num_classes, armed, context.normalization, config)
             for name, (model, trained) in models.items()
         ]
         measured = context.executor.map(measure, items)
@@ -161,13 +174,16 @@ def run(
             rounds = [{"acc": one["acc"], "asr": one["asr"]} for one in curve if one["acc"] is not None]
             if rounds:
                 evaluation[item.name]["rounds"] = rounds
-        table = samples(suspect, split, context, attack)
-        write_table(artifact.work / "samples.parquet", table)
+        if armed is not None and "backdoored" in evaluation:
+            asr = evaluation["backdoored"]["asr"]
+            evaluation["weak_attack"] = None if asr is None else asr < WEAK_ASR
         rejected = measured[0][0].get("n_rejected", 0)
         evaluation["notes"] = [f"{rejected} test samples were rejected and are in no rate"] if rejected else []
-        evaluation["score"] = split_quality(table) | {
-            "trusted_class_counts": read_json(split.path / "summary.json")["trusted_class_counts"]
-        }
+        if split is not None:
+            table = samples(suspect, split, context, truth=armed is not None)
+            write_table(artifact.work / "samples.parquet", table)
+            counts = read_json(split.path / "summary.json")["trusted_class_counts"]
+            evaluation["score"] = split_quality(table) | {"trusted_class_counts": counts}
         write_json(artifact.work / "evaluation.json", evaluation)
         artifact.publish(time.perf_counter() - start)
     return artifact
@@ -178,14 +194,14 @@ def weight_files(artifact: Artifact) -> tuple[Path, ...]:
     return (artifact.path / "model.safetensors", *sorted((artifact.path / "rounds").glob("*.safetensors")))
 
 
-def samples(suspect: Artifact, split: Artifact, context: Context, attack: Attack | None) -> pa.Table:
-    """Returns index, score, split and, where we poisoned the data ourselves, poisoned and true_label."""
+def samples(suspect: Artifact, split: Artifact, context: Context, *, truth: bool) -> pa.Table:
+    """Returns index, score, split and, where we poisoned the data ourselves, poisoned, cover and true_label."""
     rows = read_split(split.path / "split.parquet")
     columns: dict[str, Sequence] = {"index": rows.index, "score": rows.score, "split": rows.split.tolist()}
-    if attack is not None:
-        truth = unseal(context.store.root, suspect.key)
-        order = np.searchsorted(truth.index, rows.index)
-        columns |= {"poisoned": truth.poisoned[order], "true_label": truth.true_label[order]}
+    if truth:
+        known = unseal(context.store.root, suspect.key)
+        order = np.searchsorted(known.index, rows.index)
+        columns |= {name: getattr(known, name)[order] for name in ("poisoned", "cover", "true_label")}
     return pa.table(columns)
 
 
@@ -203,3 +219,23 @@ def split_quality(table: pa.Table) -> dict[str, float | None]:
         if (split == name).any():
             empty[f"{name}_precision"] = float(wanted[split == name].mean())
     return empty
+
+
+def judge_trace(trace: Artifact, suspect: Artifact, split: Split, context: Context) -> list[dict[str, Any]]:
+    """Returns, for each epoch of a trace, its number and the quality of its scores split by `split` (see `split_quality`).
+
+    Raises Refused for another dataset's trace, and where nobody poisoned the dataset for us: there is no truth.
+    """
+    if trace.inputs["suspect"] != suspect.key:
+        raise Refused(f"{trace.path} is of the dataset {trace.inputs['suspect']}, not of {suspect.key}: give that one")
+    known, table = unseal(context.store.root, suspect.key), pq.read_table(trace.path / "scores.parquet")
+    epochs, found = table["epoch"].to_numpy(), []
+    for epoch in np.unique(epochs):
+        index, score = (table[name].to_numpy()[epochs == epoch] for name in ("index", "score"))
+        parts = split_by_score(score, split.clean_fraction, split.poison_fraction)
+        names = np.full(len(score), "uncertain", dtype="U9")
+        names[parts.trusted], names[parts.poisoned] = "trusted", "poisoned"
+        poisoned = known.poisoned[np.searchsorted(known.index, index)]
+        rows = pa.table({"score": score, "split": names.tolist(), "poisoned": poisoned})
+        found.append({"epoch": int(epoch), **split_quality(rows)})
+    return found

@@ -10,7 +10,8 @@ from ray_defense.core.seams import Executor
 from ray_defense.core.store import TIMING, Artifact, Store, read_json, write_json
 from ray_defense.data.sources import SOURCES, Digits, check_labels
 from ray_defense.defenses import DEFENSES, BackdoorRemoval, SecureTraining
-from ray_defense.stages import backdoor, defend, evaluate, poison, probe, report, score, shard, split
+from ray_defense.stages import attacker, backdoor, defend, evaluate, poison, probe, report, score, shard, split
+from ray_defense.stages.attacker import Attacker
 from ray_defense.stages.backdoor import Backdoor
 from ray_defense.stages.context import Context, train_missing
 from ray_defense.stages.evaluate import Evaluate
@@ -31,6 +32,7 @@ class Recipe:
     seed: int = 0
     source: Any = choice(SOURCES, default=Digits())
     attack: Any | None = choice(ATTACKS, default=None)
+    attacker: Attacker = Attacker()
     poison: Poison = Poison()
     shard: Shard = Shard()
     normalization: Normalization = choice(NORMALIZATIONS, default=NORMALIZATIONS["cifar10"])
@@ -46,10 +48,11 @@ class Recipe:
 def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
     """Runs what is missing of `recipe` in `store` and returns its numbers, also written to `result.json` there."""
     context = Context(store, executor, recipe.seed, recipe.normalization)
-    if recipe.attack is None:
+    armed = recipe.attack and attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
+    if armed is None:
         suspect = shard.run(recipe.shard, recipe.source, context)
     else:
-        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, recipe.attack, context)
+        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
     probed, trained = probe.job(recipe.probe, suspect, context), backdoor.job(recipe.backdoor, suspect, context)
     backdoored = trained.artifact
     train_missing(context, [probed, trained])
@@ -63,7 +66,7 @@ def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
         jobs.append(defend.secure_training_job(recipe.d_st, suspect, parts, context))
         defended["d_st"] = (recipe.d_st.model, jobs[-1].artifact)
     train_missing(context, jobs)
-    found = evaluate.run(recipe.evaluate, suspect, parts, defended, recipe.source, recipe.attack, context)
+    found = evaluate.run(recipe.evaluate, suspect, parts, defended, recipe.source, armed, context)
     stages = {"suspect": suspect, "probe": probed.artifact, "score": scores, "split": parts}
     stages |= {name: artifact for name, (_, artifact) in defended.items()} | {"evaluation": found}
     plain = summarize(recipe, stages)
@@ -80,7 +83,7 @@ def check(recipe: Recipe) -> None:
     check_labels(labels, info.num_classes)
     num_samples = len(labels)
     if recipe.attack is not None:
-        recipe.attack.relabel(labels[:0], info.num_classes)  # refuses a target class that the source does not have
+        recipe.attack.aim.relabel(labels[:0], info.num_classes)  # refuses a target class that the source does not have
     wanted = {"trusted": recipe.split.clean_fraction} if recipe.d_br or recipe.d_st else {}
     wanted |= {"poisoned": recipe.split.poison_fraction} if recipe.d_br else {}
     for name, fraction in wanted.items():
@@ -113,6 +116,7 @@ def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
         "recipe": recipe.name,
         "seed": recipe.seed,
         "score": evaluation["score"],
+        "weak_attack": evaluation.get("weak_attack"),
         **{name: evaluation.get(name) for name in ("backdoored", "d_br", "d_st")},
         "seconds": {name: stage.seconds for name, stage in stages.items()},
         "artifacts": {name: str(stage.path) for name, stage in stages.items()},

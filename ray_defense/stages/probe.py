@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import choice
+from ray_defense.core.errors import Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import TrainJob, Worker
 from ray_defense.core.store import Artifact, read_json, write_json
@@ -31,6 +33,7 @@ class Probe:
     batch_size: int = 128  # over all workers
     sgd: Sgd = Sgd(0.01)
     min_train_accuracy: float = 0.4  # on the labels after cross-entropy; below it a note says that scores may mean little
+    keep_epochs: bool = False  # also the model after cross-entropy and after each epoch of L_intra, for `stages.trace`
     workers: Workers = Workers()
 
     def __post_init__(self) -> None:
@@ -44,13 +47,19 @@ def job(config: Probe, suspect: Artifact, context: Context) -> TrainJob:
     """Returns the training job of the probe."""
     artifact = context.place("probe", VERSION, config, {"suspect": suspect}, **context.settings)
     inputs = {"suspect": suspect}
-    return TrainJob(
-        train, config, context.seed, artifact, inputs, context.settings, config.epochs + config.intra_epochs
-    )
+    return TrainJob(train, config, context.seed, artifact, inputs, context.settings, config.epochs + config.intra_epochs)
+
+
+def kept_epochs(probe: Artifact) -> dict[int, Path]:
+    """Returns the weights of the finished probe after so many epochs of L_intra, from 0; raises Refused if none were kept."""
+    found = {int(path.stem): path for path in (probe.path / "epochs").glob("*.safetensors")}
+    if not found:
+        raise Refused(f"the probe {probe.path} kept no epochs: train it with --set probe.keep_epochs=true")
+    return dict(sorted(found.items()))
 
 
 def train(worker: Worker, job: TrainJob) -> None:
-    """Trains the probe: `model.safetensors` and `metrics.json` (history, train_accuracy, notes)."""
+    """Trains the probe: `model.safetensors`, `metrics.json` (history, train_accuracy, notes), `epochs/` where they are kept."""
     config: Probe = job.config
     data = open_training_set(worker, job)
     num_classes = read_json(job.inputs["suspect"].path / "dataset.json")["num_classes"]
@@ -62,10 +71,17 @@ def train(worker: Worker, job: TrainJob) -> None:
     def batches(phase: str, number: int):
         return data.epoch(stream(job.seed, "probe", phase, number), config.batch_size, share)
 
+    def keep(number: int) -> None:
+        if config.keep_epochs and worker.rank == 0:  # inside the epoch, so before the checkpoint that ends it
+            folder = job.artifact.work / "epochs"
+            folder.mkdir(exist_ok=True)
+            save_weights(folder / f"{number:0{max(2, len(str(config.intra_epochs)))}d}.safetensors", model)
+
     def cross_entropy_epoch(number: int) -> Metrics:
         metrics = train_epoch(worker, wrapped, optimizers[0], batches("ce", number), clean, relearning)
         if number + 1 == config.epochs:
             metrics["train_accuracy"] = measure_accuracy(worker, model, batches("ce", number), clean)
+            keep(0)
         return metrics
 
     def intra_epoch(number: int) -> Metrics:
@@ -78,6 +94,7 @@ def train(worker: Worker, job: TrainJob) -> None:
             sgd_step(loss, optimizers[1])
             mean.add(loss * len(batch.labels), len(batch.labels))
         worker.synchronize(model)
+        keep(number + 1)
         return {"intra_loss": mean.value()}
 
     epochs = [partial(cross_entropy_epoch, number) for number in range(config.epochs)]
@@ -93,5 +110,3 @@ def train(worker: Worker, job: TrainJob) -> None:
             ]
         save_weights(job.artifact.work / "model.safetensors", model)
         write_json(job.artifact.work / "metrics.json", {"history": history, "train_accuracy": accuracy, "notes": notes})
-
-

@@ -55,7 +55,7 @@ def class_balance(counts: Sequence[int], names: Sequence[str]) -> str:
     def draw_named(axes: Axes) -> None:
         axes.barh(range(len(counts)), counts, height=0.7, color=CLEAN)
         axes.axvline(even, color=NEUTRAL, linestyle="--", linewidth=1)
-        axes.set_yticks(range(len(counts)), [_drawable(number, name) for number, name in enumerate(names)])
+        axes.set_yticks(range(len(counts)), [drawable(number, name) for number, name in enumerate(names)])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("trusted samples (dashed: an even share)")
@@ -158,7 +158,7 @@ def _glyphs() -> frozenset[int]:
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def _drawable(number: int, name: str, longest: int = 24) -> str:
+def drawable(number: int, name: str, longest: int = 24) -> str:
     """Returns the class's `name` shortened, or its `number` where the bundled font cannot draw the name."""
     if not all(char.isprintable() and ord(char) in _glyphs() for char in name):
         return f"class {number}"

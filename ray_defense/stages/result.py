@@ -38,6 +38,7 @@ class Result:
     backdoored: ModelResult
     d_br: ModelResult | None
     d_st: ModelResult | None
+    weak_attack: bool | None  # backdoored ASR under 85 %: the paper leaves such attacks out; None without an attack
     seconds: dict[str, float]  # per stage
     artifacts: dict[str, str]  # stage -> path
     report: str

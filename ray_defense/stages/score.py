@@ -1,6 +1,7 @@
 """probe --score--> one score a sample, computed block by block so that any number of actors gives the same bits (Eq. 1)."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Backend, BlockJob
 from ray_defense.core.store import Artifact, read_json
-from ray_defense.data.shards import ShardSet, open_reader, write_table
+from ray_defense.data.shards import ImageBatch, ShardSet, open_reader, write_table
 from ray_defense.models import build_model, load_weights
 from ray_defense.scores import SCORES, FeatureConsistency, feature_consistency
 from ray_defense.stages.context import Context
@@ -75,39 +76,72 @@ def part(job: BlockJob, block: Block) -> Path:
     return job.artifact.scratch / f"block-{block.number:06d}.parquet"
 
 
-class Scorer:
-    """Scores blocks with the probe; lives as long as its actor, so that reader and model are opened once."""
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one model makes of a batch."""
 
-    def __init__(self, job: BlockJob, device: torch.device, backend: Backend):
+    features_BD: torch.Tensor  # float, of the clean view
+    logits_BN: torch.Tensor  # float, of the clean view
+    score_B: np.ndarray  # float64
+
+
+class Gauge:
+    """Reads blocks through models of one shape: an image is read, moved and normalized once for all of them."""
+
+    def __init__(self, job: BlockJob, weights: Sequence[Path], device: torch.device, backend: Backend):
         self.job, self.device = job, device
         suspect = job.inputs["suspect"].path
         self.reader = open_reader(suspect, backend)
         num_classes = read_json(suspect / "dataset.json")["num_classes"]
-        model = build_model(job.settings["model"], num_classes, 0)
-        load_weights(job.inputs["probe"].path / "model.safetensors", model)
-        self.model = to_device(model, device).eval()
+        self.models = [_load(job.settings["model"], num_classes, path, device) for path in weights]
 
-    def __call__(self, block: Block) -> None:
-        """Writes the part of `block`: index and score, whole or not at all."""
+    def readings(self, block: Block) -> Iterator[tuple[ImageBatch, list[Reading]]]:
+        """Yields the batches of a block, each with one reading a model."""
         rows = np.arange(block.low, block.high)
-        batches = self.reader.batches(block.shard, rows, self.job.config.batch_size)
-        scored = [(batch.index.numpy(), self.score(batch.images.to(self.device), batch.index.numpy())) for batch in batches]
-        index, score = (np.concatenate(column) for column in zip(*scored, strict=True))
-        write_table(part(self.job, block), pa.table({"index": index, "score": score}))
+        for batch in self.reader.batches(block.shard, rows, self.job.config.batch_size):
+            yield batch, self.read(batch.images.to(self.device), batch.index.numpy())
 
     @torch.no_grad()
-    def score(self, images_BHWC: torch.Tensor, index_B: np.ndarray) -> np.ndarray:
-        """Returns the scores float64 [B] of uint8 images; the clean view's features are computed once for all draws."""
+    def read(self, images_BHWC: torch.Tensor, index_B: np.ndarray) -> list[Reading]:
+        """Returns each model's reading of uint8 images; the clean view's features are computed once for all draws."""
         config: Score = self.job.config
         normalization = self.job.settings["normalization"]
         images = to_float(images_BHWC)
-        features_BD, _ = self.model(normalization.apply(images))
-        distances_KB = []
+        clean = normalization.apply(images)
+        seen = [model(clean) for model in self.models]
+        distances_SKB: list[list[np.ndarray]] = [[] for _ in self.models]
         for draw in range(config.score.draws):
-            moved = apply_all(config.tau, images, draw_key(self.job.seed, draw), index_B)
-            transformed_BD, _ = self.model(normalization.apply(moved))
-            distances_KB.append(feature_consistency(features_BD, transformed_BD).cpu().numpy())
-        return config.score.score(np.stack(distances_KB))
+            moved = normalization.apply(apply_all(config.tau, images, draw_key(self.job.seed, draw), index_B))
+            for model, (features_BD, _), distances_KB in zip(self.models, seen, distances_SKB, strict=True):
+                transformed_BD, _ = model(moved)
+                distances_KB.append(feature_consistency(features_BD, transformed_BD).cpu().numpy())
+        scores = [config.score.score(np.stack(distances_KB)) for distances_KB in distances_SKB]
+        return [Reading(*pair, score_B) for pair, score_B in zip(seen, scores, strict=True)]
+
+
+def _load(model: Any, num_classes: int, weights: Path, device: torch.device) -> torch.nn.Module:
+    built = build_model(model, num_classes, 0)
+    load_weights(weights, built)
+    return to_device(built, device).eval()
+
+
+class Scorer:
+    """Scores blocks with the probe; lives as long as its actor, so that reader and model are opened once."""
+
+    def __init__(self, job: BlockJob, device: torch.device, backend: Backend):
+        self.job = job
+        self.gauge = Gauge(job, [job.inputs["probe"].path / "model.safetensors"], device, backend)
+
+    def __call__(self, block: Block) -> None:
+        """Writes the part of `block`: index and score, whole or not at all."""
+        scored = [(batch.index.numpy(), reading.score_B) for batch, (reading,) in self.gauge.readings(block)]
+        index, score = (np.concatenate(column) for column in zip(*scored, strict=True))
+        write_table(part(self.job, block), pa.table({"index": index, "score": score}))
+
+
+def patience_s(config: Score, num_models: int = 1) -> float:
+    """Returns how long, in seconds, nothing may happen before a pool of actors counts as stalled."""
+    return 900 + 0.5 * config.block_size * (config.score.draws + 1) * num_models  # half a second a forward pass is slow
 
 
 def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: Context) -> Artifact:
@@ -124,8 +158,7 @@ def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: 
         shards = ShardSet(suspect.path)
         settings = {"model": model, **context.settings}
         blocks = plan(shards, config.block_size)
-        patience_s = 900 + 0.5 * config.block_size * (config.score.draws + 1)  # half a second a forward pass is slow
-        job = BlockJob(Scorer, blocks, part, config, context.seed, artifact, inputs, settings, patience_s)
+        job = BlockJob(Scorer, blocks, part, config, context.seed, artifact, inputs, settings, patience_s(config))
         context.executor.score(job)
         table = pa.concat_tables([pq.read_table(part(job, block)) for block in blocks]).sort_by("index")
         if not np.array_equal(table["index"].to_numpy(), shards.index):

@@ -11,7 +11,7 @@ from ray_defense.core.errors import Refused
 from ray_defense.core.store import Artifact, read_json, write_json
 from ray_defense.data.shards import ShardSet
 from ray_defense.data.split_file import SplitTable, write_split
-from ray_defense.scores import split_by_score
+from ray_defense.scores import split_by_score, starved_classes
 from ray_defense.stages.context import Context
 
 VERSION = 1
@@ -66,9 +66,7 @@ def run(config: Split, suspect: Artifact, scores: Artifact, context: Context) ->
 
 def notes(trusted_counts: np.ndarray, all_counts: np.ndarray, score: np.ndarray) -> list[str]:
     """Returns what should make a reader doubt a split: a collapsed class balance, scores that are mostly zero."""
-    found = []
-    expected = all_counts * trusted_counts.sum() / max(all_counts.sum(), 1)
-    starved = np.flatnonzero((all_counts > 0) & (trusted_counts < 0.1 * expected))
+    found, starved = [], starved_classes(trusted_counts, all_counts)
     if len(starved):
         some = ", ".join(map(str, starved[:10])) + (", ..." if len(starved) > 10 else "")
         found.append(

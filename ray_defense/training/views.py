@@ -25,10 +25,9 @@ class Normalization:
             raise Refused(f"normalization.std must be above 0, not {self.std}")
 
     def apply(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """Returns (images - mean) / std, in the memory layout that convolutions on the device like."""
+        """Returns (images - mean) / std, channels last as the models are."""
         mean, std = (images_BCHW.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
-        out = (images_BCHW - mean) / std
-        return out.contiguous(memory_format=torch.channels_last) if out.is_cuda else out
+        return ((images_BCHW - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 NORMALIZATIONS = {

@@ -1,0 +1,104 @@
+"""source, attacks --check--> which attacks work: ACC and ASR of a model trained on what each of them poisoned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ray_defense.attacks import Attack
+from ray_defense.core.errors import Refused
+from ray_defense.core.random import stream
+from ray_defense.core.seams import Executor, TrainJob
+from ray_defense.core.store import Artifact, Store, read_json, write_json
+from ray_defense.data.shards import ShardSet
+from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, shard
+from ray_defense.stages.context import Context, train_missing
+from ray_defense.stages.eligible import eligible
+from ray_defense.stages.material import Armed
+from ray_defense.stages.pipeline import Recipe
+from ray_defense.stages.result import ModelResult
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One attack: what it did to a model's ACC, and its ASR; or why it was refused."""
+
+    attack: str
+    in_paper: bool
+    refused: str | None = None  # the reason; there are no numbers then
+    num_poisoned: int = 0
+    num_cover: int = 0
+    backdoored: ModelResult | None = None
+    clean: ModelResult | None = None  # the same for all attacks
+    acc_change: float | None = None  # backdoored minus clean, a fraction
+    weak: bool | None = None  # ASR under 85 %: the paper's tables leave the attack out
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """What one attack made, and the training to be done on it."""
+
+    armed: Armed
+    suspect: Artifact
+    job: TrainJob
+
+
+def run(recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Executor) -> tuple[Checked, ...]:
+    """Does what is missing in `store` and returns one row an attack, in order, also written to `attacks.json` there.
+
+    The recipe's own attack and defenses do not matter. What one attack is refused for stands in its row; raises Refused
+    for what concerns them all.
+    """
+    recipe = replace(recipe, attack=None, d_br=None, d_st=None)
+    pipeline.check(recipe)
+    context = Context(store, executor, recipe.seed, recipe.normalization)
+    attacks = tuple(dict.fromkeys(attacks))
+    made = {attack: _poison(replace(recipe, attack=attack), context) for attack in attacks}
+    poisoned = {attack: found for attack, found in made.items() if isinstance(found, Poisoned)}
+    rows = {attack: Checked(attack.name, attack.in_paper, reason) for attack, reason in made.items() if attack not in poisoned}
+    if poisoned:
+        source_itself = shard.run(recipe.shard, recipe.source, context)
+        clean = Poisoned(None, source_itself, backdoor.job(recipe.backdoor, source_itself, context))
+        train_missing(context, [clean.job, *(found.job for found in poisoned.values())])
+        _, reference = _measure(recipe, clean, context)
+        rows |= {attack: _row(recipe, attack, found, reference, context) for attack, found in poisoned.items()}
+    checked = tuple(rows[attack] for attack in attacks)
+    write_json(store.root / "attacks.json", {"recipe": recipe.name, "seed": recipe.seed, "attacks": checked})
+    return checked
+
+
+def _poison(recipe: Recipe, context: Context) -> Poisoned | str:
+    """Returns what the recipe's attack made, or why it was refused."""
+    try:
+        pipeline.check(recipe)
+        armed = attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
+        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
+    except Refused as error:
+        return str(error)
+    return Poisoned(armed, suspect, backdoor.job(recipe.backdoor, suspect, context))
+
+
+def _measure(recipe: Recipe, made: Poisoned, context: Context) -> tuple[bool | None, ModelResult]:
+    """Returns whether the attack is weak, and the rates of the model trained on what it made."""
+    models = {"backdoored": (recipe.backdoor.model, made.job.artifact)}
+    found = evaluate.run(recipe.evaluate, made.suspect, None, models, recipe.source, made.armed, context)
+    plain: dict[str, Any] = read_json(found.path / "evaluation.json")
+    return plain.get("weak_attack"), ModelResult(**plain["backdoored"])
+
+
+def _row(recipe: Recipe, attack: Attack, made: Poisoned, clean: ModelResult, context: Context) -> Checked:
+    weak, model = _measure(recipe, made, context)
+    num_poisoned, num_cover = _counts(recipe, attack, made.suspect)
+    measured = model.acc is not None and clean.acc is not None
+    change = model.acc - clean.acc if measured else None
+    return Checked(attack.name, attack.in_paper, None, num_poisoned, num_cover, model, clean, change, weak)
+
+
+def _counts(recipe: Recipe, attack: Attack, suspect: Artifact) -> tuple[int, int]:
+    """Returns how many samples of `suspect` were poisoned and how many cover; those rejected are in neither."""
+    key = stream(recipe.seed, "poison")
+    accepted = ShardSet(suspect.path).index
+    chosen = poison.choose(eligible(attack, recipe.source), recipe.poison.rate, attack.aim.cover_ratio, key)
+    num_poisoned, num_cover = (int(np.isin(accepted, samples).sum()) for samples in chosen)
+    return num_poisoned, num_cover
