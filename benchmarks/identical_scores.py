@@ -1,6 +1,6 @@
 """The same bytes of scores six ways: one and two Ray actors and this process, each through FFCV and through NumPy.
 
-    python benchmarks/identical_scores.py
+python benchmarks/identical_scores.py
 """
 
 import tempfile
@@ -22,6 +22,7 @@ def measure() -> dict[str, object]:
     """Returns the SHA-256 of scores.parquet for every way; suspect dataset and probe are made once."""
     recipe, hashes = digits_badnets(), {}
     with tempfile.TemporaryDirectory() as folder:
+
         def place(executor, name: str) -> Context:
             return Context(Store(Path(folder) / name), executor, recipe.seed, recipe.normalization)
 

@@ -1,6 +1,6 @@
 """A recipe as a user runs it: `./run.sh run RECIPE` on Ray in a fresh store, its wall time and every number it prints.
 
-    python benchmarks/run_recipe.py digits_badnets --seed 0
+python benchmarks/run_recipe.py digits_badnets --seed 0
 """
 
 import argparse

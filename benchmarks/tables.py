@@ -1,6 +1,6 @@
 """Writes the README's tables of results from `results/*.json`, between `<!-- table:NAME -->` and `<!-- end -->`.
 
-    python benchmarks/tables.py [--check]
+python benchmarks/tables.py [--check]
 """
 
 import argparse

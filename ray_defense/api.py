@@ -9,7 +9,7 @@ from ray_defense.attacks import Attack
 from ray_defense.core.errors import unknown
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.seams import Backend, Executor
-from ray_defense.core.store import Store
+from ray_defense.core.store import Store, write_json
 from ray_defense.recipes import recipe
 from ray_defense.stages import attack_check, pipeline
 from ray_defense.stages import preview as preview_stage
@@ -40,6 +40,7 @@ def run(
 ) -> Result:
     """Runs a recipe (its name, or a configuration), doing only what `store` does not hold yet, and returns the numbers.
 
+    They are also written to `result.json` in the store.
     `backend` says who reads the shards: "ffcv", "numpy", or "auto" (FFCV where it is installed); the results are the same.
     Raises Refused for a request or input that cannot be worked on, Failed for work that could not be finished.
     """
@@ -47,7 +48,9 @@ def run(
     place = Store(store)
     pipeline.check(config)  # before Ray is started
     with _started(executor, backend) as own:
-        return pipeline.run(config, place, own)
+        result = pipeline.run(config, place, own)
+    write_json(place.root / "result.json", result)
+    return result
 
 
 def preview(
@@ -80,6 +83,7 @@ def check(
     An attack that is refused says why in its row.
     """
     place = Store(store)
+    config = attack_check.bare(config)  # before Ray is started
     with _started(executor, backend) as own:
         return attack_check.run(config, attacks, place, own)
 

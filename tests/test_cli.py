@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from ray_defense import api
 from ray_defense.attacks import ATTACKS
-from ray_defense.cli import doctor, listing
+from ray_defense.cli import attacks_table, doctor, listing
 from ray_defense.cli.bars import bars
 from ray_defense.cli.inert import inert
 from ray_defense.cli.main import main
@@ -26,24 +26,33 @@ from ray_defense.core import progress
 from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.recipes import RECIPES
+from ray_defense.stages.attack_check import Checked
+from ray_defense.stages.evaluate import WEAK_ASR
+from ray_defense.stages.pipeline import Recipe
 from ray_defense.stages.result import ModelResult, Result, ScoreResult
 
 NOTHING = ModelResult(None, None, 0, 0, None, None, None)
 GOOD = ModelResult(0.981, 0.006, 397, 360, [0.9623, 0.99], [0.0, 0.02], 0.98)
 
 
-def make_result(*, truth: bool = True, recipe: str = "digits_badnets", notes: tuple[str, ...] = ()) -> Result:
+def make_result(
+    *, truth: bool = True, recipe: str = "digits_badnets", notes: tuple[str, ...] = (), weak: bool | None = None
+) -> Result:
     score = ScoreResult(0.998, 1.0, 0.95, [20, 31]) if truth else ScoreResult(None, None, None, [20, 31])
     model = GOOD if truth else NOTHING
     seconds = {"suspect": 1.04, "probe": 20.0}
     return Result(
-        recipe, 0, score, model, model, None, seconds, {"split": "/s/split/k"}, "/s/report.html", {}, list(notes)
+        recipe, 0, score, model, model, None, weak, seconds, {"split": "/s/split/k"}, "/s/report.html", {}, list(notes)
     )
 
 
 def text(result: Result, width: int = 100) -> str:
+    return shown(render(result), width)
+
+
+def shown(table: RenderableType, width: int) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    console.print(render(result))
+    console.print(table)
     return console.file.getvalue()
 
 
@@ -85,7 +94,7 @@ def test_parsing_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "argv, said",
     [
-        ((), "name a command: run, demo, list, doctor"),
+        ((), "name a command: run, demo, attacks, list, doctor"),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("run",), "recipe"),
         (("run", "digits_badnet"), "unknown recipe 'digits_badnet': did you mean 'digits_badnets'?"),
@@ -98,21 +107,32 @@ def test_parsing_loads_nothing_heavy() -> None:
         (("demo", "--set", "probe.epochs"), "--set needs KEY=VALUE, not 'probe.epochs'"),
         (("demo", "--set", "probe.epochs=many"), "probe.epochs must be int, not 'many'"),
         (("list", "--quiet"), "unknown option '--quiet'"),
+        (("attacks",), "name a command of attacks: preview, check (see ray-defense attacks --help)"),
+        (("attacks", "chek"), "unknown command of attacks 'chek': did you mean 'check'?"),
+        (("attacks", "preview"), "attack"),
+        (("attacks", "preview", "badnet"), "unknown attack 'badnet': did you mean 'badnets'?"),
+        (("attacks", "check", "badnets", "sgi"), "unknown attack 'sgi': did you mean 'sig'?"),
+        (("attacks", "preview", "sig", "--sorce", "digits"), "unknown option '--sorce': did you mean '--source'?"),
+        (("attacks", "preview", "sig", "--source", "digit"), "unknown source 'digit': did you mean 'digits'?"),
+        (("attacks", "preview", "sig", "--set", "attack=badnets"), "the attack is already chosen, it is sig"),
+        (("attacks", "preview", "sig", "--set", "attack.frequenzy=3"), "did you mean 'frequency'?"),
+        (("attacks", "preview", "sig", "--output", "/no/such/folder/x.png"), "cannot write /no/such/folder/x.png"),
+        (("attacks", "check", "--recipe", "digits"), "unknown recipe 'digits': did you mean 'digits_blend'?"),
+        (("attacks", "check", "--output", "x"), "unknown option '--output'"),
     ],
 )
 def test_what_is_unknown_is_refused_in_one_line(
-    argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture, run_is: Callable
+    argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_is(raising(AssertionError("it ran")))
+    for name in ("run", "preview", "check"):
+        monkeypatch.setattr(api, name, raising(AssertionError("it ran")))
     assert main(argv) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("ray-defense: ") and said in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_printed_configuration_is_what_would_run(
-    recipe: str, capsys: pytest.CaptureFixture, run_is: Callable
-) -> None:
+def test_the_printed_configuration_is_what_would_run(recipe: str, capsys: pytest.CaptureFixture, run_is: Callable) -> None:
     run_is(raising(AssertionError("it ran")))
     argv = ("run", recipe, "--set", "probe.epochs=3", "--set=d_st=none", "--set", "score.tau=flip,blur")
     assert main((*argv, "--print-config")) == 0
@@ -137,6 +157,56 @@ def test_options_reach_the_run(
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == ["report.html: /s/report.html", f"result.json: {tmp_path / 's' / 'result.json'}"]
     assert err == ""
+
+
+def test_the_preview_is_written_where_it_is_asked_for_or_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    asked = []
+    monkeypatch.setattr(api, "preview", lambda config, **options: asked.append((config, options)) or b"pixels")
+    monkeypatch.chdir(tmp_path)
+    common = ["--executor", "local", "--backend", "numpy", "--store", "s"]
+    assert main(["attacks", "preview", "blend_signal", *common, "--source", "cifar10", "--set", "attack.opacity=0.3"]) == 0
+    assert main(["attacks", "preview", "sig", *common, "--recipe", "cifar10_badnets_small", "--output", "x.png"]) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"blend_signal.png": b"pixels", "x.png": b"pixels"}
+    assert capsys.readouterr().out.split() == [str(tmp_path / "blend_signal.png"), str(tmp_path / "x.png")]
+    expected = RECIPES["digits_badnets"]()
+    for key, value in {"source": "cifar10", "attack": "blend_signal", "attack.opacity": 0.3}.items():
+        expected = override(expected, key, value)
+    assert [config for config, _ in asked] == [expected, override(RECIPES["cifar10_badnets_small"](), "attack", "sig")]
+    assert asked[0][1] == {"store": "s", "executor": "local", "backend": "numpy"}
+
+
+@pytest.mark.parametrize("named, expected", [((), tuple(ATTACKS)), (("sig", "badnets", "sig"), ("sig", "badnets"))])
+def test_the_attacks_named_are_checked_or_else_all(
+    named: tuple[str, ...], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked = []
+
+    def check(recipe: Recipe, attacks: list, **options: str) -> tuple[Checked, ...]:
+        asked.append((recipe, attacks, options))
+        return tuple(Checked(attack.name, attack.in_paper, None, 7, 0, GOOD, GOOD, 0.0, False) for attack in attacks)
+
+    monkeypatch.setattr(api, "check", check)
+    settings = ["--set", "seed=2", "--set", "attack.aim.target=3"] if named else ["--set", "seed=2"]
+    assert main(["attacks", "check", *named, "--store", "s", "--executor", "local", "--backend", "numpy", *settings]) == 0
+    ((recipe, attacks, options),) = asked
+    assert recipe == override(override(RECIPES["digits_badnets"](), "seed", 2), "attack", "none")
+    assert tuple(attack.name for attack in attacks) == expected
+    assert not named or all(attack.aim.target == 3 for attack in attacks)
+    assert options == {"store": "s", "executor": "local", "backend": "numpy"}
+    assert all(name in capsys.readouterr().out for name in expected[:1])
+
+
+def test_one_refused_attack_is_a_row_with_its_reason_and_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rows = (Checked("badnets", True, None, 7, 0, GOOD, GOOD, 0.0, False), Checked("sig", True, "too\x1b small"))
+    monkeypatch.setattr(api, "check", lambda recipe, attacks, **options: rows)
+    assert main(["attacks", "check", "badnets", "sig", "--backend", "numpy"]) == 2
+    out, err = capsys.readouterr()
+    assert "98.1 %" in out and r"sig refused: too\x1b small" in out and "attacks.json: " in out
+    assert err == "ray-defense: 1 of 2 attacks were refused, for the reasons above: sig\n"
 
 
 def test_a_path_is_never_broken_over_lines(run_is: Callable, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
@@ -198,9 +268,7 @@ WORKING = doctor.Probe("part", "print('fine')", "install it", True)
 BROKEN = doctor.Probe("other", "raise ImportError('no \\x1b[31m library')", "install other", False)
 
 
-def test_doctor_is_content_without_what_is_not_needed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_doctor_is_content_without_what_is_not_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(doctor, "PROBES", (WORKING, BROKEN))
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
@@ -252,3 +320,44 @@ def test_bars_are_shown_on_a_terminal_only(terminal: bool, quiet: bool) -> None:
     assert "probe\x1b[31m" not in shown
     progress.tell("probe", 4, 35)
     assert console.file.getvalue() == shown
+
+
+@pytest.mark.parametrize("weak", [True, False, None])
+def test_a_weak_attack_and_no_other_is_said_to_be_weak(weak: bool | None) -> None:
+    said = f"weak attack: the backdoored model's ASR is under {100 * WEAK_ASR:g} %, which the paper's tables leave out"
+    assert (said in text(make_result(weak=weak))) is (weak is True)
+    rows = [Checked("a", True, None, 9, 0, GOOD, GOOD, -0.1, weak), Checked("b", True, None, 9, 0, GOOD, GOOD, 0.0, False)]
+    table = shown(attacks_table.render(RECIPES["digits_badnets"](), rows), 100)
+    assert (said in table) is (weak is True)
+    (line,) = (line for line in table.splitlines() if line.startswith(" a "))
+    assert line.split()[-1] == ("weak" if weak else "-10.0")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_attacks_table_is_whole_in_eighty_columns(width: int) -> None:
+    surest = ModelResult(1.0, 1.0, 9999, 9999, [0.999, 1.0], [0.999, 1.0], 1.0)
+    rows = [
+        Checked("badnets_all2all", True, None, 5000, 5000, surest, GOOD, -0.5, True),
+        Checked("sig", True, "because"),
+    ]
+    table = shown(attacks_table.render(RECIPES["digits_badnets"](), rows), width)
+    assert max(map(len, table.splitlines())) <= width
+    for said in (
+        "badnets_all2all",
+        "5000 + 5000",
+        "100.0 %",
+        "[99.9–100.0]",
+        "-50.0",
+        "weak",
+        "refused",
+        "sig refused: because",
+    ):
+        assert said in table
+    assert "the clean model's 98.1 %  [96.2, 99.0]" in table and "poisoned + cover" in table
+
+
+def test_an_attack_without_a_test_set_has_no_rates_and_no_change() -> None:
+    rows = [Checked("badnets", True, None, 9, 0, NOTHING, NOTHING, None, None)]
+    table = shown(attacks_table.render(RECIPES["digits_badnets"](), rows), 100)
+    (line,) = (line for line in table.splitlines() if "badnets " in line and "yes" in line)
+    assert line.split() == ["badnets", "yes", "9", "n/a", "n/a", "n/a"] and "weak" not in table

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ray_defense.core.errors import Refused
 from ray_defense.stages import report_figures as figures
+from ray_defense.stages.evaluate import WEAK_ASR
 from ray_defense.stages.report_page import Example, ReportData, Round, Suspect, headline, render
 
 HOSTILE = (
@@ -47,6 +48,7 @@ RESULT = {
     "backdoored": RATES,
     "d_br": RATES | {"asr": 0.003},
     "d_st": None,
+    "weak_attack": False,
     "seconds": {"probe": 61.5, "score": 2.25},
     "artifacts": {"probe": "store/probe/ab"},
     "report": "store/report.html",
@@ -203,6 +205,13 @@ def test_zero_scores_have_a_bin_of_their_own_on_a_logarithmic_axis():
     scores = np.array([0.0, 0.0, 0.0, 1e-6, 1.0])
     edges, linear_until = figures._bins(scores)
     assert linear_until == 1e-6 and np.histogram(scores, edges)[0][0] == 3
+
+
+@pytest.mark.parametrize("weak", [True, False, None])
+def test_a_weak_attack_and_no_other_is_noted_at_the_head_of_the_page(weak):
+    head, _, rest = render(report_data(result={"weak_attack": weak})).partition("<h2>Models</h2>")
+    said = f"The backdoored model's ASR is under {100 * WEAK_ASR:g} %, which the paper's tables leave out."
+    assert (said in head) is (weak is True) and "Weak attack" not in rest
 
 
 def test_a_thousand_classes_and_a_run_without_models_rounds_or_suspects_have_a_page():

@@ -33,7 +33,7 @@ def _table(checked: Sequence[Checked]) -> Table:
     table.add_column("attack", no_wrap=True)
     table.add_column("paper", no_wrap=True)
     table.add_column("samples", no_wrap=True, justify="right")
-    table.add_column("ACC")  # where there is too little room the interval goes to a line of its own
+    table.add_column("ACC")  # with too little room the interval, which has no space in it, goes to a line of its own
     table.add_column("ASR")
     table.add_column("change", no_wrap=True, justify="right")
     table.add_column("", no_wrap=True)
@@ -45,13 +45,8 @@ def _table(checked: Sequence[Checked]) -> Table:
 def _numbers(row: Checked) -> tuple[str, str, str, str, str]:
     model = row.backdoored
     if model is None:
-        return "", "", "", "", "refused"
+        return "", "refused", "", "", ""
     samples = f"{row.num_poisoned}" + (f" + {row.num_cover}" if row.num_cover else "")
     change = "n/a" if row.acc_change is None else f"{100 * row.acc_change:+.1f}"
-    rates = (_kept(rate(model.acc, model.acc_interval)), _kept(rate(model.asr, model.asr_interval)))
-    return samples, *rates, change, "weak" if row.weak else ""
-
-
-def _kept(shown: str) -> str:
-    """Returns a rate that may be broken before its interval and nowhere else."""
-    return "  ".join(part.replace(" ", "\xa0") for part in shown.split("  "))
+    acc, asr = (rate(*both).replace(", ", "–") for both in ((model.acc, model.acc_interval), (model.asr, model.asr_interval)))
+    return samples, acc, asr, change, "weak" if row.weak else ""

@@ -12,8 +12,9 @@ from ray_defense.cluster.datasets import ingest
 from ray_defense.cluster.errors import original
 from ray_defense.cluster.scoring import num_actors, run_blocks, start_actors
 from ray_defense.cluster.signals import own_signals
+from ray_defense.cluster.sweeps import sweep
 from ray_defense.cluster.training import fit
-from ray_defense.core.seams import Backend, BlockJob, IngestJob, TrainJob
+from ray_defense.core.seams import Backend, BlockJob, IngestJob, SweepJob, TrainJob
 
 PATHS = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
 PASSED_ON = (*PATHS, "PYTHONPATH")  # variables of the driver that workers of another cluster need
@@ -79,6 +80,9 @@ class RayExecutor:
             return ray.get([task.remote(item) for item in items])
         except ray.exceptions.RayError as error:
             raise original(error) from None
+
+    def sweep(self, job: SweepJob) -> None:
+        sweep(job, self.backend)
 
     def close(self) -> None:
         if self._started:

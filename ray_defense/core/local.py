@@ -9,8 +9,8 @@ import torch
 
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
-from ray_defense.core.errors import Refused
-from ray_defense.core.seams import Backend, BlockJob, IngestJob, TrainJob
+from ray_defense.core.errors import RayDefenseError, Refused
+from ray_defense.core.seams import Backend, BlockJob, IngestJob, SweepJob, TrainJob
 
 
 def best_device() -> torch.device:
@@ -105,6 +105,12 @@ class LocalExecutor:
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return [function(item) for item in items]
+
+    def sweep(self, job: SweepJob) -> None:
+        for done, trial in enumerate(job.trials):
+            with contextlib.suppress(RayDefenseError):  # the job keeps what a trial said
+                job.run(trial, self)
+            progress.tell("sweep", done + 1, len(job.trials))
 
     def close(self) -> None:
         pass

@@ -65,7 +65,7 @@ class BlockJob:
 
     build: Callable[["BlockJob", "torch.device", Backend], Callable[[Any], None]]
     blocks: Sequence[Any]
-    part: Callable[["BlockJob", Any], Path]  # where the part of a block stands when it is done
+    parts: Callable[["BlockJob", Any], Sequence[Path]]  # what stands when a block is done
     config: Any
     seed: int
     artifact: Artifact
@@ -74,8 +74,8 @@ class BlockJob:
     patience_s: float = 900.0  # no block in this time, in seconds: something hangs
 
     def missing(self) -> list[Any]:
-        """Returns the blocks whose parts are not there yet."""
-        return [block for block in self.blocks if not self.part(self, block).exists()]
+        """Returns the blocks of which a part is not there yet."""
+        return [block for block in self.blocks if not all(part.exists() for part in self.parts(self, block))]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,16 @@ class IngestJob:
     read: Callable[[int, int], dict[str, Any]]
     change: Callable[[dict[str, Any]], dict[str, Any]]
     write: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """Independent trials: `run(trial, executor)` leaves a result of each, and raises where there is none."""
+
+    run: Callable[[Any, "Executor"], None]
+    trials: Sequence[Any]
+    workers: Sequence[tuple[int, int]]  # of each trial: training processes, CPUs of each
+    folder: Path  # for what the executor keeps while it runs
 
 
 class Executor(Protocol):
@@ -104,6 +114,9 @@ class Executor(Protocol):
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Returns [function(item) for item in items], in order."""
+
+    def sweep(self, job: SweepJob) -> None:
+        """Runs every trial; one that fails leaves the others alone and is not reported here."""
 
     def close(self) -> None:
         """Gives back what the executor holds."""

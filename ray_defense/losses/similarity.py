@@ -20,7 +20,9 @@ def structural_similarity(a_BCHW: Tensor, b_BCHW: Tensor) -> Tensor:
     """
     if a_BCHW.shape != b_BCHW.shape or a_BCHW.ndim != 4 or min(a_BCHW.shape[2:]) <= WINDOW // 2:
         shapes = f"{list(a_BCHW.shape)} and {list(b_BCHW.shape)}"
-        raise Refused(f"SSIM compares equally many images [B, C, H, W] of {WINDOW // 2 + 1} pixels a side or more, not {shapes}")
+        raise Refused(
+            f"SSIM compares equally many images [B, C, H, W] of {WINDOW // 2 + 1} pixels a side or more, not {shapes}"
+        )
     a_BCHW, b_BCHW = (pad(images, [WINDOW // 2] * 4, mode="reflect") for images in (a_BCHW, b_BCHW))
     moments = torch.cat((a_BCHW, b_BCHW, a_BCHW**2, b_BCHW**2, a_BCHW * b_BCHW), 1)
     mean_a, mean_b, square_a, square_b, product = _windowed(moments).chunk(5, 1)

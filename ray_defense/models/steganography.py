@@ -65,7 +65,9 @@ class SteganographyEncoder(nn.Module):
         """
         size = images_BCHW.shape[2:]
         if min(size) < MIN_SIDE:
-            raise Refused(f"images of {size[0]} x {size[1]} pixels are too small to hide bits in: give {MIN_SIDE} a side or more")
+            raise Refused(
+                f"images of {size[0]} x {size[1]} pixels are too small to hide bits in: give {MIN_SIDE} a side or more"
+            )
         if bits_BL.shape != (len(images_BCHW), self.num_bits):
             raise Refused(f"{self.num_bits} bits are hidden in each of {len(images_BCHW)} images, not {list(bits_BL.shape)}")
         drawn = relu(self.drawing(2 * bits_BL.to(images_BCHW) - 1)).unflatten(1, (3, MIN_SIDE, MIN_SIDE))

@@ -36,12 +36,19 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Poisoned:
-    """What one attack made, and the training to be done on it."""
+class Case:
+    """A dataset to train on: what one attack poisoned, or the source itself."""
 
-    armed: Armed
+    armed: Armed | None
     suspect: Artifact
     job: TrainJob
+
+
+def bare(recipe: Recipe) -> Recipe:
+    """Returns the recipe without attack and defenses; raises Refused for what would be refused with any attack."""
+    recipe = replace(recipe, attack=None, d_br=None, d_st=None)
+    pipeline.check(recipe)
+    return recipe
 
 
 def run(recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Executor) -> tuple[Checked, ...]:
@@ -50,25 +57,23 @@ def run(recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Execu
     The recipe's own attack and defenses do not matter. What one attack is refused for stands in its row; raises Refused
     for what concerns them all.
     """
-    recipe = replace(recipe, attack=None, d_br=None, d_st=None)
-    pipeline.check(recipe)
+    recipe, attacks = bare(recipe), tuple(dict.fromkeys(attacks))
     context = Context(store, executor, recipe.seed, recipe.normalization)
-    attacks = tuple(dict.fromkeys(attacks))
-    made = {attack: _poison(replace(recipe, attack=attack), context) for attack in attacks}
-    poisoned = {attack: found for attack, found in made.items() if isinstance(found, Poisoned)}
-    rows = {attack: Checked(attack.name, attack.in_paper, reason) for attack, reason in made.items() if attack not in poisoned}
-    if poisoned:
-        source_itself = shard.run(recipe.shard, recipe.source, context)
-        clean = Poisoned(None, source_itself, backdoor.job(recipe.backdoor, source_itself, context))
-        train_missing(context, [clean.job, *(found.job for found in poisoned.values())])
+    tried = {attack: _poison(replace(recipe, attack=attack), context) for attack in attacks}
+    rows = {attack: Checked(attack.name, attack.in_paper, why) for attack, why in tried.items() if isinstance(why, str)}
+    cases = {attack: case for attack, case in tried.items() if isinstance(case, Case)}
+    if cases:
+        itself = shard.run(recipe.shard, recipe.source, context)
+        clean = Case(None, itself, backdoor.job(recipe.backdoor, itself, context))
+        train_missing(context, [clean.job, *(case.job for case in cases.values())])
         _, reference = _measure(recipe, clean, context)
-        rows |= {attack: _row(recipe, attack, found, reference, context) for attack, found in poisoned.items()}
+        rows |= {attack: _row(recipe, attack, case, reference, context) for attack, case in cases.items()}
     checked = tuple(rows[attack] for attack in attacks)
     write_json(store.root / "attacks.json", {"recipe": recipe.name, "seed": recipe.seed, "attacks": checked})
     return checked
 
 
-def _poison(recipe: Recipe, context: Context) -> Poisoned | str:
+def _poison(recipe: Recipe, context: Context) -> Case | str:
     """Returns what the recipe's attack made, or why it was refused."""
     try:
         pipeline.check(recipe)
@@ -76,20 +81,20 @@ def _poison(recipe: Recipe, context: Context) -> Poisoned | str:
         suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
     except Refused as error:
         return str(error)
-    return Poisoned(armed, suspect, backdoor.job(recipe.backdoor, suspect, context))
+    return Case(armed, suspect, backdoor.job(recipe.backdoor, suspect, context))
 
 
-def _measure(recipe: Recipe, made: Poisoned, context: Context) -> tuple[bool | None, ModelResult]:
-    """Returns whether the attack is weak, and the rates of the model trained on what it made."""
-    models = {"backdoored": (recipe.backdoor.model, made.job.artifact)}
-    found = evaluate.run(recipe.evaluate, made.suspect, None, models, recipe.source, made.armed, context)
+def _measure(recipe: Recipe, case: Case, context: Context) -> tuple[bool | None, ModelResult]:
+    """Returns whether the attack is weak, and the rates of the model trained on the case."""
+    models = {"backdoored": (recipe.backdoor.model, case.job.artifact)}
+    found = evaluate.run(recipe.evaluate, case.suspect, None, models, recipe.source, case.armed, context)
     plain: dict[str, Any] = read_json(found.path / "evaluation.json")
     return plain.get("weak_attack"), ModelResult(**plain["backdoored"])
 
 
-def _row(recipe: Recipe, attack: Attack, made: Poisoned, clean: ModelResult, context: Context) -> Checked:
-    weak, model = _measure(recipe, made, context)
-    num_poisoned, num_cover = _counts(recipe, attack, made.suspect)
+def _row(recipe: Recipe, attack: Attack, case: Case, clean: ModelResult, context: Context) -> Checked:
+    weak, model = _measure(recipe, case, context)
+    num_poisoned, num_cover = _counts(recipe, attack, case.suspect)
     measured = model.acc is not None and clean.acc is not None
     change = model.acc - clean.acc if measured else None
     return Checked(attack.name, attack.in_paper, None, num_poisoned, num_cover, model, clean, change, weak)

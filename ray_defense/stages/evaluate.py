@@ -134,6 +134,23 @@ def rates(counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def place(
+    config: Evaluate,
+    suspect: Artifact,
+    split: Artifact | None,
+    models: dict[str, tuple[Any, Artifact]],
+    source: Source,
+    armed: Armed | None,
+    context: Context,
+) -> Artifact:
+    """Returns where the numbers stand."""
+    inputs = {"suspect": suspect} | {name: artifact for name, (_, artifact) in models.items()}
+    inputs |= ({"split": split} if split else {}) | (armed.inputs if armed else {})
+    attack = armed and armed.attack
+    described = {"source": source, "identity": shard.identity(source, "test"), "attack": attack, **context.settings}
+    return context.place("evaluation", VERSION, config, inputs, **described)
+
+
 def run(
     config: Evaluate,
     suspect: Artifact,
@@ -149,15 +166,7 @@ def run(
     artifact). Without an attack there is no truth, and what needs it is null. Cover samples, whose labels are right, count
     as not poisoned.
     """
-    inputs = {"suspect": suspect} | {name: artifact for name, (_, artifact) in models.items()}
-    inputs |= ({"split": split} if split else {}) | (armed.inputs if armed else {})
-    described = {
-        "source": source,
-        "identity": shard.identity(source, "test"),
-        "attack": armed and armed.attack,
-        **context.settings,
-    }
-    artifact = context.place("evaluation", VERSION, config, inputs, **described)
+    artifact = place(config, suspect, split, models, source, armed, context)
     with context.store.claim(artifact) as missing:
         if not missing:
             return artifact
@@ -177,7 +186,7 @@ def run(
         if armed is not None and "backdoored" in evaluation:
             asr = evaluation["backdoored"]["asr"]
             evaluation["weak_attack"] = None if asr is None else asr < WEAK_ASR
-        rejected = measured[0][0].get("n_rejected", 0)
+        rejected = measured[0][0].get("n_rejected", 0) if measured else 0
         evaluation["notes"] = [f"{rejected} test samples were rejected and are in no rate"] if rejected else []
         if split is not None:
             table = samples(suspect, split, context, truth=armed is not None)

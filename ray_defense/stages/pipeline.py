@@ -6,8 +6,8 @@ from typing import Any
 from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import choice
 from ray_defense.core.errors import Refused
-from ray_defense.core.seams import Executor
-from ray_defense.core.store import TIMING, Artifact, Store, read_json, write_json
+from ray_defense.core.seams import Executor, TrainJob
+from ray_defense.core.store import TIMING, Artifact, Store, read_json
 from ray_defense.data.sources import SOURCES, Digits, check_labels
 from ray_defense.defenses import DEFENSES, BackdoorRemoval, SecureTraining
 from ray_defense.stages import attacker, backdoor, defend, evaluate, poison, probe, report, score, shard, split
@@ -15,6 +15,7 @@ from ray_defense.stages.attacker import Attacker
 from ray_defense.stages.backdoor import Backdoor
 from ray_defense.stages.context import Context, train_missing
 from ray_defense.stages.evaluate import Evaluate
+from ray_defense.stages.material import Armed
 from ray_defense.stages.poison import Poison
 from ray_defense.stages.probe import Probe
 from ray_defense.stages.result import Result
@@ -39,42 +40,93 @@ class Recipe:
     probe: Probe = Probe()
     score: Score = Score()
     split: Split = Split()
-    backdoor: Backdoor = Backdoor()
+    backdoor: Backdoor | None = Backdoor()  # None: only the score and its split are wanted
     d_br: BackdoorRemoval | None = choice({"d_br": DEFENSES["d_br"]}, default=BackdoorRemoval())
     d_st: SecureTraining | None = choice({"d_st": DEFENSES["d_st"]}, default=SecureTraining())
     evaluate: Evaluate = Evaluate()
 
 
-def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
-    """Runs what is missing of `recipe` in `store` and returns its numbers, also written to `result.json` there."""
-    context = Context(store, executor, recipe.seed, recipe.normalization)
-    armed = recipe.attack and attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
+@dataclass(frozen=True)
+class Plan:
+    """Where everything that a run makes stands, made or not, and the training jobs that make some of it."""
+
+    armed: Armed | None
+    suspect: Artifact
+    probe: TrainJob
+    score: Artifact
+    split: Artifact
+    backdoored: TrainJob | None
+    d_br: TrainJob | None
+    d_st: TrainJob | None
+    evaluation: Artifact
+
+    @property
+    def jobs(self) -> dict[str, TrainJob]:
+        """The training jobs by stage."""
+        jobs = {"probe": self.probe, "backdoored": self.backdoored, "d_br": self.d_br, "d_st": self.d_st}
+        return {name: job for name, job in jobs.items() if job is not None}
+
+    @property
+    def stages(self) -> dict[str, Artifact]:
+        """The artifacts by stage, in the order in which they are made."""
+        trained = {name: job.artifact for name, job in self.jobs.items()}
+        first = {"suspect": self.suspect, "probe": trained.pop("probe"), "score": self.score, "split": self.split}
+        return first | trained | {"evaluation": self.evaluation}
+
+
+def plan(recipe: Recipe, context: Context) -> Plan:
+    """Returns the plan of `recipe`; makes nothing."""
+    armed = recipe.attack and attacker.arm(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
     if armed is None:
-        suspect = shard.run(recipe.shard, recipe.source, context)
+        suspect = shard.place(recipe.shard, recipe.source, context)
     else:
-        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
-    probed, trained = probe.job(recipe.probe, suspect, context), backdoor.job(recipe.backdoor, suspect, context)
-    backdoored = trained.artifact
-    train_missing(context, [probed, trained])
-    scores = score.run(recipe.score, suspect, probed.artifact, recipe.probe.model, context)
-    parts = split.run(recipe.split, suspect, scores, context)
-    defended, jobs = {"backdoored": (recipe.backdoor.model, backdoored)}, []
-    if recipe.d_br is not None:
-        jobs.append(defend.removal_job(recipe.d_br, suspect, backdoored, parts, recipe.backdoor, context))
-        defended["d_br"] = (recipe.backdoor.model, jobs[-1].artifact)
-    if recipe.d_st is not None:
-        jobs.append(defend.secure_training_job(recipe.d_st, suspect, parts, context))
-        defended["d_st"] = (recipe.d_st.model, jobs[-1].artifact)
-    train_missing(context, jobs)
-    found = evaluate.run(recipe.evaluate, suspect, parts, defended, recipe.source, armed, context)
-    stages = {"suspect": suspect, "probe": probed.artifact, "score": scores, "split": parts}
-    stages |= {name: artifact for name, (_, artifact) in defended.items()} | {"evaluation": found}
-    plain = summarize(recipe, stages)
-    page = report.run(plain, recipe, recipe.score, recipe.source, stages, context)
+        suspect = poison.place(recipe.poison, recipe.shard, recipe.source, armed, context)
+    probed = probe.job(recipe.probe, suspect, context)
+    scores = score.place(recipe.score, suspect, probed.artifact, context)
+    parts = split.place(recipe.split, suspect, scores, context)
+    backdoored = recipe.backdoor and backdoor.job(recipe.backdoor, suspect, context)
+    d_br = recipe.d_br and defend.removal_job(recipe.d_br, suspect, backdoored.artifact, parts, recipe.backdoor, context)
+    d_st = recipe.d_st and defend.secure_training_job(recipe.d_st, suspect, parts, context)
+    models = _models(recipe, backdoored, d_br, d_st)
+    found = evaluate.place(recipe.evaluate, suspect, parts, models, recipe.source, armed, context)
+    return Plan(armed, suspect, probed, scores, parts, backdoored, d_br, d_st, found)
+
+
+def _models(recipe: Recipe, *jobs: TrainJob | None) -> dict[str, tuple[Any, Artifact]]:
+    """Returns what is evaluated: the result's name -> (model configuration, artifact)."""
+    built = {"backdoored": recipe.backdoor, "d_br": recipe.backdoor, "d_st": recipe.d_st}
+    return {job.artifact.stage: (built[job.artifact.stage].model, job.artifact) for job in jobs if job is not None}
+
+
+def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
+    """Runs what is missing of `recipe` in `store`, its report too, and returns its numbers."""
+    context = Context(store, executor, recipe.seed, recipe.normalization)
+    made = plan(recipe, context)
+    plain = measure(recipe, made, context)
+    page = report.run(plain, recipe, recipe.score, recipe.source, made.stages, context)
     plain |= {"report": str(page.path / "report.html")}
     plain["seconds"]["report"], plain["artifacts"]["report"] = page.seconds, str(page.path)
-    write_json(store.root / "result.json", plain)
     return Result.from_plain(plain)
+
+
+def measure(recipe: Recipe, made: Plan, context: Context) -> dict[str, Any]:
+    """Makes what is missing of the plan `made` of `recipe` and returns its numbers as plain data, without a report."""
+    make_suspect(recipe, context)
+    train_missing(context, [job for job in (made.probe, made.backdoored) if job is not None])
+    score.run(recipe.score, made.suspect, made.probe.artifact, recipe.probe.model, context)
+    split.run(recipe.split, made.suspect, made.score, context)
+    train_missing(context, [job for job in (made.d_br, made.d_st) if job is not None])
+    models = _models(recipe, made.backdoored, made.d_br, made.d_st)
+    evaluate.run(recipe.evaluate, made.suspect, made.split, models, recipe.source, made.armed, context)
+    return summarize(recipe, made.stages)
+
+
+def make_suspect(recipe: Recipe, context: Context) -> Artifact:
+    """Makes the suspect dataset, and before it what the attack needs."""
+    if recipe.attack is None:
+        return shard.run(recipe.shard, recipe.source, context)
+    armed = attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
+    return poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
 
 
 def check(recipe: Recipe) -> None:
@@ -92,6 +144,8 @@ def check(recipe: Recipe) -> None:
                 f"the {name} split would be empty: {fraction} of {num_samples} samples; raise the fractions of split, "
                 "or leave the defenses out with --set d_br=none --set d_st=none"
             )
+    if recipe.d_br is not None and recipe.backdoor is None:
+        raise Refused("d_br repairs the backdoored model: set backdoor, or leave d_br out with --set d_br=none")
     for name in ("probe", "backdoor", "d_br", "d_st"):
         stage = getattr(recipe, name)
         if stage is not None and stage.batch_size % stage.workers.num_workers:

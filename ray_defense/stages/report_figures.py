@@ -68,8 +68,8 @@ def class_balance(counts: Sequence[int], names: Sequence[str]) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     if len(counts) > MOST_NAMED_CLASSES:
-        return _svg(draw_numbered, 9.0, 2.6)
-    return _svg(draw_named, 5.6, 1.0 + 0.24 * len(counts))
+        return as_svg(draw_numbered, 9.0, 2.6)
+    return as_svg(draw_named, 5.6, 1.0 + 0.24 * len(counts))
 
 
 def score_histogram(
@@ -101,7 +101,7 @@ def score_histogram(
         axes.set(xlabel="score (larger is more suspicious)", ylabel="share of the group")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=4, columnspacing=1.2, handlelength=1.4)
 
-    return _svg(draw, 9.0, 3.3)
+    return as_svg(draw, 9.0, 3.3)
 
 
 def roc(scores: np.ndarray, poisoned: np.ndarray) -> str:
@@ -118,7 +118,7 @@ def roc(scores: np.ndarray, poisoned: np.ndarray) -> str:
         _percent(axes.xaxis)
         _percent(axes.yaxis)
 
-    return _svg(draw, 3.9, 3.4)
+    return as_svg(draw, 3.9, 3.4)
 
 
 def repair_curve(numbers: Sequence[int], acc: Sequence[float], asr: Sequence[float | None]) -> str:
@@ -135,7 +135,7 @@ def repair_curve(numbers: Sequence[int], acc: Sequence[float], asr: Sequence[flo
         _percent(axes.yaxis)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=2)
 
-    return _svg(draw, 9.0, 2.8)
+    return as_svg(draw, 9.0, 2.8)
 
 
 def _bins(scores: np.ndarray) -> tuple[np.ndarray, float | None]:
@@ -169,7 +169,8 @@ def _percent(axis: Axis) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
-def _svg(draw: Callable[[Axes], None], width_in: float, height_in: float) -> str:
+def as_svg(draw: Callable[[Axes], None], width_in: float, height_in: float) -> str:
+    """Returns the SVG text of what `draw` draws, the same for the same drawing."""
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         canvas = FigureCanvasSVG(figure)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from ray_defense.core.errors import Refused
@@ -80,8 +80,8 @@ class ReportData:
             raise Refused(f"{counts} class counts for {names} class names: give one of each for every class")
 
 
-def render(data: ReportData) -> str:
-    """Returns the HTML page of `data`; the same data give the same text, and every name in it is inert."""
+def template(name: str) -> Template:
+    """Returns a template in which every value comes out inert, with the filters that pages share."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -92,11 +92,16 @@ def render(data: ReportData) -> str:
     )
     environment.filters |= {"percent": _percent, "interval": _interval, "number": _number, "duration": _duration}
     environment.filters |= {"png": figures.png_uri, "svg": figures.svg_uri}
+    return environment.get_template(name)
+
+
+def render(data: ReportData) -> str:
+    """Returns the HTML page of `data`; the same data give the same text, and every name in it is inert."""
     poisoned = data.poisoned
     both = poisoned is not None and bool(poisoned.any()) and not bool(poisoned.all())
     histogram = figures.score_histogram(data.scores, poisoned, data.trusted_threshold, data.poisoned_threshold)
     rounds = data.rounds
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         data=data,
         result=data.result,
         headline=headline(data),

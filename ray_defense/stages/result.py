@@ -35,7 +35,7 @@ class Result:
     recipe: str
     seed: int
     score: ScoreResult
-    backdoored: ModelResult
+    backdoored: ModelResult | None
     d_br: ModelResult | None
     d_st: ModelResult | None
     weak_attack: bool | None  # backdoored ASR under 85 %: the paper leaves such attacks out; None without an attack

@@ -71,9 +71,14 @@ def draw_key(seed: int, draw: int) -> int:
     return stream(seed, "score", "draw", draw)
 
 
-def part(job: BlockJob, block: Block) -> Path:
+def part(artifact: Artifact, block: Block) -> Path:
     """Returns where the scores of a block stand once they are computed."""
-    return job.artifact.scratch / f"block-{block.number:06d}.parquet"
+    return artifact.scratch / f"block-{block.number:06d}.parquet"
+
+
+def parts(job: BlockJob, block: Block) -> list[Path]:
+    """Returns where the scores of a block stand for every artifact of the job."""
+    return [part(artifact, block) for artifact in job.settings["artifacts"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +87,17 @@ class Reading:
 
     features_BD: torch.Tensor  # float, of the clean view
     logits_BN: torch.Tensor  # float, of the clean view
-    score_B: np.ndarray  # float64
+    scores: list[np.ndarray]  # float64 [B] for each way of scoring
 
 
 class Gauge:
-    """Reads blocks through models of one shape: an image is read, moved and normalized once for all of them."""
+    """Reads blocks through models of one shape, scored in one or more ways.
 
-    def __init__(self, job: BlockJob, weights: Sequence[Path], device: torch.device, backend: Backend):
-        self.job, self.device = job, device
+    An image is read once, moved and normalized once for all models, and its clean view passes each model once.
+    """
+
+    def __init__(self, job: BlockJob, weights: Sequence[Path], ways: Sequence[Score], device: torch.device, backend: Backend):
+        self.job, self.ways, self.device = job, ways, device
         suspect = job.inputs["suspect"].path
         self.reader = open_reader(suspect, backend)
         num_classes = read_json(suspect / "dataset.json")["num_classes"]
@@ -104,19 +112,20 @@ class Gauge:
     @torch.no_grad()
     def read(self, images_BHWC: torch.Tensor, index_B: np.ndarray) -> list[Reading]:
         """Returns each model's reading of uint8 images; the clean view's features are computed once for all draws."""
-        config: Score = self.job.config
         normalization = self.job.settings["normalization"]
         images = to_float(images_BHWC)
         clean = normalization.apply(images)
-        seen = [model(clean) for model in self.models]
-        distances_SKB: list[list[np.ndarray]] = [[] for _ in self.models]
-        for draw in range(config.score.draws):
-            moved = normalization.apply(apply_all(config.tau, images, draw_key(self.job.seed, draw), index_B))
-            for model, (features_BD, _), distances_KB in zip(self.models, seen, distances_SKB, strict=True):
-                transformed_BD, _ = model(moved)
-                distances_KB.append(feature_consistency(features_BD, transformed_BD).cpu().numpy())
-        scores = [config.score.score(np.stack(distances_KB)) for distances_KB in distances_SKB]
-        return [Reading(*pair, score_B) for pair, score_B in zip(seen, scores, strict=True)]
+        readings = [Reading(*model(clean), []) for model in self.models]
+        for way in self.ways:
+            distances_SKB: list[list[np.ndarray]] = [[] for _ in self.models]
+            for draw in range(way.score.draws):
+                moved = normalization.apply(apply_all(way.tau, images, draw_key(self.job.seed, draw), index_B))
+                for model, reading, distances_KB in zip(self.models, readings, distances_SKB, strict=True):
+                    transformed_BD, _ = model(moved)
+                    distances_KB.append(feature_consistency(reading.features_BD, transformed_BD).cpu().numpy())
+            for reading, distances_KB in zip(readings, distances_SKB, strict=True):
+                reading.scores.append(way.score.score(np.stack(distances_KB)))
+        return readings
 
 
 def _load(model: Any, num_classes: int, weights: Path, device: torch.device) -> torch.nn.Module:
@@ -130,18 +139,27 @@ class Scorer:
 
     def __init__(self, job: BlockJob, device: torch.device, backend: Backend):
         self.job = job
-        self.gauge = Gauge(job, [job.inputs["probe"].path / "model.safetensors"], device, backend)
+        weights = [job.inputs["probe"].path / "model.safetensors"]
+        self.gauge = Gauge(job, weights, job.settings["ways"], device, backend)
 
     def __call__(self, block: Block) -> None:
-        """Writes the part of `block`: index and score, whole or not at all."""
-        scored = [(batch.index.numpy(), reading.score_B) for batch, (reading,) in self.gauge.readings(block)]
-        index, score = (np.concatenate(column) for column in zip(*scored, strict=True))
-        write_table(part(self.job, block), pa.table({"index": index, "score": score}))
+        """Writes the parts of `block`: index and score, each whole or not at all."""
+        read = [(batch.index.numpy(), reading.scores) for batch, (reading,) in self.gauge.readings(block)]
+        index = np.concatenate([index_B for index_B, _ in read])
+        for way, path in enumerate(parts(self.job, block)):
+            score = np.concatenate([scores[way] for _, scores in read])
+            write_table(path, pa.table({"index": index, "score": score}))
 
 
-def patience_s(config: Score, num_models: int = 1) -> float:
+def patience_s(ways: Sequence[Score], num_models: int = 1) -> float:
     """Returns how long, in seconds, nothing may happen before a pool of actors counts as stalled."""
-    return 900 + 0.5 * config.block_size * (config.score.draws + 1) * num_models  # half a second a forward pass is slow
+    passes = (1 + sum(way.score.draws for way in ways)) * num_models
+    return 900 + 0.5 * ways[0].block_size * passes  # half a second an image and pass is slow
+
+
+def place(config: Score, suspect: Artifact, probe: Artifact, context: Context) -> Artifact:
+    """Returns where the scores stand."""
+    return context.place("score", VERSION, config, {"suspect": suspect, "probe": probe}, **context.settings)
 
 
 def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: Context) -> Artifact:
@@ -149,23 +167,38 @@ def run(config: Score, suspect: Artifact, probe: Artifact, model: Any, context: 
 
     Raises Failed when a score is missing, doubled, or not finite (it would sort as most suspicious).
     """
-    inputs = {"suspect": suspect, "probe": probe}
-    artifact = context.place("score", VERSION, config, inputs, **context.settings)
-    with context.store.claim(artifact) as missing:
-        if not missing:
-            return artifact
-        start = time.perf_counter()
-        shards = ShardSet(suspect.path)
-        settings = {"model": model, **context.settings}
-        blocks = plan(shards, config.block_size)
-        job = BlockJob(Scorer, blocks, part, config, context.seed, artifact, inputs, settings, patience_s(config))
-        context.executor.score(job)
-        table = pa.concat_tables([pq.read_table(part(job, block)) for block in blocks]).sort_by("index")
-        if not np.array_equal(table["index"].to_numpy(), shards.index):
-            raise Failed(f"{table.num_rows} scores for {shards.num_samples} samples: remove {artifact.work} and run again")
-        bad = ~np.isfinite(table["score"].to_numpy())
-        if bad.any():
-            raise Failed(f"{int(bad.sum())} scores are not finite: the probe diverged; lower probe.sgd.learning_rate")
-        write_table(artifact.work / "scores.parquet", table)
-        artifact.publish(time.perf_counter() - start)
-    return artifact
+    return run_ways([config], suspect, probe, model, context)[0]
+
+
+def run_ways(ways: Sequence[Score], suspect: Artifact, probe: Artifact, model: Any, context: Context) -> list[Artifact]:
+    """Scores in several ways, with one pass over the data and of the clean views; the same artifacts as one `run` for each.
+
+    Raises Refused unless all ways cut the data into the same batches and blocks, Failed as `run` does.
+    """
+    if len({(way.batch_size, way.block_size, way.cpus_per_actor) for way in ways}) > 1:
+        raise Refused("scores of different batch_size, block_size or cpus_per_actor cannot share a pass: run them apart")
+    artifacts = [place(way, suspect, probe, context) for way in ways]
+    with context.store.claim(*artifacts) as missing:
+        if missing:
+            start = time.perf_counter()
+            todo = [way for way, artifact in zip(ways, artifacts, strict=True) if artifact in missing]
+            shards, inputs = ShardSet(suspect.path), {"suspect": suspect, "probe": probe}
+            blocks = plan(shards, ways[0].block_size)
+            settings = {"model": model, "ways": todo, "artifacts": missing, **context.settings}
+            context.executor.score(
+                BlockJob(Scorer, blocks, parts, todo[0], context.seed, missing[0], inputs, settings, patience_s(todo))
+            )
+            for artifact in missing:
+                _finish(artifact, blocks, shards)
+                artifact.publish((time.perf_counter() - start) / len(missing))
+    return artifacts
+
+
+def _finish(artifact: Artifact, blocks: Sequence[Block], shards: ShardSet) -> None:
+    table = pa.concat_tables([pq.read_table(part(artifact, block)) for block in blocks]).sort_by("index")
+    if not np.array_equal(table["index"].to_numpy(), shards.index):
+        raise Failed(f"{table.num_rows} scores for {shards.num_samples} samples: remove {artifact.work} and run again")
+    bad = ~np.isfinite(table["score"].to_numpy())
+    if bad.any():
+        raise Failed(f"{int(bad.sum())} scores are not finite: the probe diverged; lower probe.sgd.learning_rate")
+    write_table(artifact.work / "scores.parquet", table)

@@ -30,12 +30,17 @@ class Split:
         in_range("split.clean_fraction + split.poison_fraction", self.clean_fraction + self.poison_fraction, 0, 1)
 
 
+def place(config: Split, suspect: Artifact, scores: Artifact, context: Context) -> Artifact:
+    """Returns where the split stands."""
+    return context.place("split", VERSION, config, {"suspect": suspect, "scores": scores})
+
+
 def run(config: Split, suspect: Artifact, scores: Artifact, context: Context) -> Artifact:
     """Splits the scored samples: `split.parquet` and `summary.json` (counts, class counts of the trusted, notes).
 
     Raises Refused when all scores are equal: no split of them means anything.
     """
-    artifact = context.place("split", VERSION, config, {"suspect": suspect, "scores": scores})
+    artifact = place(config, suspect, scores, context)
     with context.store.claim(artifact) as missing:
         if not missing:
             return artifact

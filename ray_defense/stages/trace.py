@@ -37,9 +37,9 @@ def draw(index_M: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.sort(index_M[np.argsort(draws, kind="stable")[:count]])
 
 
-def part(job: BlockJob, block: Block) -> Path:
+def parts(job: BlockJob, block: Block) -> list[Path]:
     """Returns where the readings of a block stand once they are computed."""
-    return job.artifact.scratch / f"block-{block.number:06d}.npz"
+    return [job.artifact.scratch / f"block-{block.number:06d}.npz"]
 
 
 class Tracer:
@@ -47,7 +47,7 @@ class Tracer:
 
     def __init__(self, job: BlockJob, device: torch.device, backend: Backend):
         self.job = job
-        self.gauge = Gauge(job, job.settings["weights"], device, backend)
+        self.gauge = Gauge(job, job.settings["weights"], [job.config], device, backend)
 
     def __call__(self, block: Block) -> None:
         """Writes the part of `block`, whole or not at all: scores, and features and predicted labels of the drawn."""
@@ -56,7 +56,7 @@ class Tracer:
             index_B = batch.index.numpy()
             drawn_B = torch.from_numpy(np.isin(index_B, self.job.settings["drawn"]))
             index.append(index_B)
-            score.append(np.stack([reading.score_B for reading in readings]))
+            score.append(np.stack([reading.scores[0] for reading in readings]))
             features.append(np.stack([reading.features_BD.cpu()[drawn_B].numpy() for reading in readings]))
             predicted.append(np.stack([reading.logits_BN.argmax(1).cpu()[drawn_B].numpy() for reading in readings]))
         sink = io.BytesIO()
@@ -67,7 +67,7 @@ class Tracer:
             features_SnD=np.concatenate(features, axis=1),
             predicted_Sn=np.concatenate(predicted, axis=1),
         )
-        write_bytes(part(self.job, block), sink.getvalue())
+        write_bytes(*parts(self.job, block), sink.getvalue())
 
 
 def run(score: Score, split: Split, suspect: Artifact, probe: Artifact, model: Any, context: Context) -> Artifact:
@@ -90,8 +90,8 @@ def run(score: Score, split: Split, suspect: Artifact, probe: Artifact, model: A
         drawn = draw(shards.index, DRAWN, context.seed)
         settings = {"model": model, "weights": list(epochs.values()), "drawn": drawn, **context.settings}
         blocks = plan(shards, score.block_size)
-        longest_s = patience_s(score, len(epochs))
-        job = BlockJob(Tracer, blocks, part, score, context.seed, artifact, inputs, settings, longest_s)
+        longest_s = patience_s([score], len(epochs))
+        job = BlockJob(Tracer, blocks, parts, score, context.seed, artifact, inputs, settings, longest_s)
         context.executor.score(job)
         read = _join(job)
         _check(read, shards, epochs, artifact)
@@ -107,8 +107,8 @@ def run(score: Score, split: Split, suspect: Artifact, probe: Artifact, model: A
         with threads(score.cpus_per_actor):
             for number, epoch in enumerate(epochs):
                 score_M = read["score_SB"][number]
-                parts = split_by_score(score_M, split.clean_fraction, split.poison_fraction)
-                seen = score_signs(score_M, shards.labels, parts, num_classes)
+                shares = split_by_score(score_M, split.clean_fraction, split.poison_fraction)
+                seen = score_signs(score_M, shards.labels, shares, num_classes)
                 seen |= model_signs(read["features_SnD"][number], read["predicted_Sn"][number], drawn_labels_n, num_classes)
                 found.append({"epoch": epoch, **seen})
         write_json(artifact.work / "signs.json", found)
@@ -141,8 +141,8 @@ def _check(read: dict[str, np.ndarray], shards: ShardSet, epochs: Iterable[int],
 
 def _join(job: BlockJob) -> dict[str, np.ndarray]:
     """Returns the parts of all blocks as one, samples by ascending index."""
-    parts = [dict(np.load(part(job, block))) for block in job.blocks]
-    whole = {name: np.concatenate([one[name] for one in parts], axis=axis) for name, axis in _SAMPLES.items()}
+    read = [dict(np.load(path)) for block in job.blocks for path in parts(job, block)]
+    whole = {name: np.concatenate([one[name] for one in read], axis=axis) for name, axis in _SAMPLES.items()}
     everyone = np.argsort(whole["index_B"], kind="stable")
     drawn = np.argsort(whole["index_B"][np.isin(whole["index_B"], job.settings["drawn"])], kind="stable")
     orders = {"index_B": everyone, "score_SB": everyone, "features_SnD": drawn, "predicted_Sn": drawn}
