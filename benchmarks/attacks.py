@@ -61,7 +61,7 @@ if __name__ == "__main__":
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--store", default="store-attacks", help="kept: surrogate and encoder are shared by attacks")
     parser.add_argument("--executor", default="ray")
-    parser.add_argument("--tag", default="", help="added to the names of the results, for settings other than the recipe's")
+    parser.add_argument("--tag", default="", help="-NAME, added to the results' names: for settings other than the recipe's")
     arguments = parser.parse_args()
     executor = make_executor(arguments.executor)
     for name in arguments.attack or ATTACKS:
@@ -72,6 +72,11 @@ if __name__ == "__main__":
         context = Context(Store(Path(arguments.store)), executor, base.seed, base.normalization)
         start = time.perf_counter()
         figures = measure(base, context) | {"clean": measure_clean(base, context), "config": to_plain(base)}
-        figures |= {"attack": name, "executor": arguments.executor, "wall_s": round(time.perf_counter() - start, 1)}
+        figures |= {
+            "attack": name,
+            "changed": ", ".join(arguments.set),
+            "executor": arguments.executor,
+            "wall_s": round(time.perf_counter() - start, 1),
+        }
         print(record(f"attack_{arguments.recipe}_{name}{arguments.tag}_seed{base.seed}", figures))
     executor.close()

@@ -1,4 +1,4 @@
-"""Writes the README's tables of results from `results/*.json`, between `<!-- table:NAME -->` and `<!-- end -->`.
+"""Writes the README's tables (between `<!-- table:NAME -->` and `<!-- end -->`) and figure from `results/*.json`.
 
 python benchmarks/tables.py [--check]
 """
@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import attack_tables
+from matplotlib import rc_context
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -80,6 +83,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "digits": lambda: runs("digits_badnets"),
     "cifar10_small": lambda: runs("cifar10_badnets_small"),
     "scoring": scoring,
+    "attacks": lambda: _table(*attack_tables.bites()),
+    "tries": lambda: _table(*attack_tables.tries()),
+    "auroc": lambda: _table(*attack_tables.auroc()),
+    "signs": lambda: _table(*attack_tables.signs()),
 }
 
 
@@ -95,7 +102,9 @@ if __name__ == "__main__":
     readme = ROOT / "README.md"
     old = readme.read_text()
     new = render(old)
-    if arguments.check and new != old:
-        sys.exit("README.md is not what results/ says: run python benchmarks/tables.py")
-    if new != old:
-        readme.write_text(new)
+    with rc_context({"svg.hashsalt": "ray_defense", "font.size": 9}):
+        drawn = attack_tables.figure()
+    if arguments.check and (new != old or drawn != attack_tables.FIGURE.read_bytes()):
+        sys.exit("README.md or its figure is not what results/ says: run python benchmarks/tables.py")
+    readme.write_text(new)
+    attack_tables.FIGURE.write_bytes(drawn)

@@ -13,9 +13,11 @@ from ray_defense.core.store import Store, write_json
 from ray_defense.recipes import recipe
 from ray_defense.stages import attack_check, pipeline
 from ray_defense.stages import preview as preview_stage
+from ray_defense.stages import sweep as sweep_stage
 from ray_defense.stages.attack_check import Checked
 from ray_defense.stages.pipeline import Recipe
 from ray_defense.stages.result import Result
+from ray_defense.stages.sweep import Overview, Trial
 
 EXECUTORS = ("local", "ray")
 
@@ -86,6 +88,28 @@ def check(
     config = attack_check.bare(config)  # before Ray is started
     with _started(executor, backend) as own:
         return attack_check.run(config, attacks, place, own)
+
+
+def plan_sweep(trials: Sequence[Trial], *, store: str | Path) -> Overview:
+    """Returns what a sweep would make and what `store` holds; makes nothing. Raises Refused for a trial that could not run."""
+    return sweep_stage.overview(sweep_stage.plan(trials, Store(store), LocalExecutor()))
+
+
+def sweep(
+    base: Recipe,
+    trials: Sequence[Trial],
+    *,
+    store: str | Path,
+    executor: Literal["local", "ray"] | Executor = "ray",
+    backend: Backend = "auto",
+) -> Path:
+    """Runs the trials (see `stages.sweep.grid`) and returns the folder of `table.parquet` and `sweep.html`; raises as `run`.
+
+    A trial that fails leaves the others alone; Failed is raised at the end, and the same call runs those that failed.
+    """
+    place = Store(store)
+    with _started(executor, backend) as own:
+        return sweep_stage.run(base, trials, place, own).path
 
 
 @contextlib.contextmanager

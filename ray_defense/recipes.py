@@ -1,9 +1,9 @@
 """Complete named runs: each function returns the whole typed configuration and says what it costs."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from ray_defense.attacks import BadNets, BlendSignal
+from ray_defense.attacks import ATTACKS, BadNets, BlendSignal
 from ray_defense.core.errors import look_up
 from ray_defense.data.sources import Cifar10, Cifar100, Digits, ImageFolder
 from ray_defense.defenses import BackdoorRemoval, SecureTraining
@@ -110,6 +110,43 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "cifar10_badnets": cifar10_badnets,
     "cifar100_badnets": cifar100_badnets,
     "folder": folder,
+}
+
+
+@dataclass(frozen=True)
+class NamedSweep:
+    """A figure or table of the paper as a sweep over any recipe."""
+
+    shows: str
+    axes: tuple[str, ...]  # as `stages.sweep.parse_axis` reads them
+    changes: tuple[tuple[str, str], ...] = ()  # to the recipe, before
+
+
+_SCORES_ONLY = (("d_br", "none"), ("d_st", "none"), ("backdoor", "none"))
+
+SWEEPS: dict[str, NamedSweep] = {
+    "transforms": NamedSweep("App. E, Fig. 11: the 36 pairs of transforms", ("score.tau=all-pairs",), _SCORES_ONLY),
+    "proportions": NamedSweep(
+        "App. F: alpha_c x alpha_p",
+        ("split.clean_fraction=0.05,0.1,0.2,0.3,0.4,0.5", "split.poison_fraction=0.01,0.02,0.05,0.08,0.1,0.2"),
+        _SCORES_ONLY,
+    ),
+    "rates": NamedSweep("App. G: poisoning rates", ("poison.rate=0.01,0.05,0.1,0.2",)),
+    "architectures": NamedSweep(
+        "App. H: architectures", ("probe.model+backdoor.model+d_st.model=small_resnet,resnet18,resnet18_no_pool",)
+    ),
+    "widths": NamedSweep(
+        "App. H: feature dimensionalities of the small ResNet",
+        ("probe.model.width+backdoor.model.width+d_st.model.width=4,8,16,32",),
+        tuple((f"{stage}.model", "small_resnet") for stage in ("probe", "backdoor", "d_st")),
+    ),
+    "d_br": NamedSweep(
+        "Fig. 5: unlearning, relearning, both", ("d_br.steps=unlearn;relearn;unlearn,relearn",), (("d_st", "none"),)
+    ),
+    "extractor": NamedSweep("Table 3: CTL, S-CTL, SS-CTL", ("d_st.labels_used=none,all,trusted",), (("d_br", "none"),)),
+    "lambda_p": NamedSweep("Fig. 6: lambda_p", ("d_st.poisoned_weight=0.0,0.001,0.01,0.1,1.0",), (("d_br", "none"),)),
+    "attacks": NamedSweep("the tables' attacks", (f"attack={','.join(ATTACKS)}",)),
+    "seeds": NamedSweep("what varies from seed to seed", ("seed=0,1,2,3,4",)),
 }
 
 

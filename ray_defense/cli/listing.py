@@ -1,4 +1,4 @@
-"""`ray-defense list`: the recipes, and the names that `--set` takes."""
+"""`ray-defense list`: the recipes, the named sweeps, and the names that `--set` takes."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.data.sources import SOURCES
 from ray_defense.defenses import DEFENSES
 from ray_defense.models import MODELS
-from ray_defense.recipes import RECIPES
+from ray_defense.recipes import RECIPES, SWEEPS
 from ray_defense.scores import SCORES
 from ray_defense.transforms import AUGMENTATIONS, TRANSFORMS
 
@@ -29,9 +29,12 @@ def show() -> int:
 
 
 def lines() -> Iterator[str]:
-    """Yields the recipes with what they are, then one line for each kind of unit."""
+    """Yields the recipes and sweeps with what they are, then one line for each kind of unit."""
     yield "recipes"
     for name, recipe in RECIPES.items():
         yield f"  {name:<22} {inspect.getdoc(recipe).splitlines()[0]}"
+    yield "sweeps (sweep RECIPE --named NAME)"
+    for name, sweep in SWEEPS.items():
+        yield f"  {name:<22} {sweep.shows}"
     for kind, names in UNITS.items():
         yield f"{kind:<24} {', '.join(names)}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ray_defense.cli.inert import inert
-from ray_defense.cli.options import CheckOptions, Options, PreviewOptions, RunOptions, parse
+from ray_defense.cli.options import CheckOptions, Options, PreviewOptions, RunOptions, SweepOptions, parse
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -69,6 +69,10 @@ def _execute(command: str, options: Options | None) -> int:
             from ray_defense.cli.attacks import check
 
             return check(options)
+        case SweepOptions():
+            from ray_defense.cli.sweep import sweep
+
+            return sweep(options)
     if command == "list":
         from ray_defense.cli.listing import show
     else:

@@ -14,6 +14,7 @@ from ray_defense.core.seams import Backend
 COMMANDS = {
     "run": "run a recipe; what the store already holds is not done again",
     "demo": "run digits_badnets: the whole path on a small dataset, without a download",
+    "sweep": "run a recipe once for every combination of some values; what trials share is made once",
     "attacks": "look at an attack, or measure whether attacks work",
     "list": "name the recipes, and the units that --set can choose",
     "doctor": "say what this machine has, what is missing, and the line that installs it",
@@ -63,14 +64,32 @@ class CheckOptions:
     attacks: tuple[str, ...] = ()  # none: all
 
 
-Options = RunOptions | PreviewOptions | CheckOptions
+@dataclass(frozen=True)
+class SweepOptions:
+    """The options of `sweep`."""
+
+    work: Work
+    grid: tuple[str, ...] = ()  # PATH=VALUE,VALUE
+    named: str | None = None  # one of `recipes.SWEEPS`
+    samples: int | None = None  # trials drawn from the grid; None: all
+    plan: bool = False
+
+
+Options = RunOptions | PreviewOptions | CheckOptions | SweepOptions
 OPTIONS: dict[str, type[Options]] = {
     "run": RunOptions,
     "demo": RunOptions,
+    "sweep": SweepOptions,
     "attacks preview": PreviewOptions,
     "attacks check": CheckOptions,
 }
-POSITIONAL = {"run": "recipe", "demo": "recipe", "attacks preview": "attack", "attacks check": "attacks"}  # demo: fixed
+POSITIONAL = {  # demo: fixed
+    "run": "recipe",
+    "demo": "recipe",
+    "sweep": "recipe",
+    "attacks preview": "attack",
+    "attacks check": "attacks",
+}
 
 
 def parse(argv: Sequence[str]) -> tuple[str, Options | None]:
@@ -142,10 +161,10 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
     if name not in OPTIONS:
         return parser
     default, recipes = Work(), "one of those that `ray-defense list` names"
-    if name == "run":
+    if name in ("run", "sweep"):
         parser.add_argument("recipe", type=str, help=recipes)
     elif name == "attacks preview":
-        parser.add_argument("attack", type=str, help=recipes)
+        parser.add_argument("attack", type=str, help="one of those that `ray-defense list` names")
         parser.add_argument("--source", type=str | None, metavar="NAME", help="whose images, if not the recipe's")
         parser.add_argument("--output", type=str | None, metavar="FILE", help="the PNG to write, if not ATTACK.png here")
     elif name == "attacks check":
@@ -161,6 +180,17 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
     parser.add_argument("--executor", choices=("ray", "local"), default=default.executor, help="local: this process")
     parser.add_argument("--backend", choices=get_args(Backend), default=default.backend, help="who reads the shards")
     parser.add_argument("--data-root", type=str | None, metavar="DIR", help="folder of downloaded datasets")
+    if name == "sweep":
+        parser.add_argument(
+            "--grid",
+            action="append",
+            default=[],
+            metavar="PATH=VALUE,VALUE",
+            help="an axis: seed=0,1,2 or score.tau=all-pairs; values with commas stand apart by semicolons; repeatable",
+        )
+        parser.add_argument("--named", type=str | None, metavar="NAME", help="a figure of the paper that `list` names")
+        parser.add_argument("--samples", type=int | None, metavar="N", help="run N trials drawn from the grid, not all")
+        parser.add_argument("--plan", action="store_true", help="print what would run and what the store holds; run nothing")
     if name in ("run", "demo"):
         parser.add_argument("--print-config", action="store_true", help="print the configuration that would run, as JSON")
     parser.add_argument("--quiet", action="store_true", help="show no progress")

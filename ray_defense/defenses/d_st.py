@@ -40,6 +40,7 @@ class SecureTraining:
     temperature: float = 0.1  # T
     loss_scale: float = 1.0  # the authors' code multiplies the loss by T / 0.07
     positives: Literal["paper", "authors"] = "paper"  # D3
+    labels_used: Literal["trusted", "none", "all"] = "trusted"  # SS-CTL; Table 3's CTL and S-CTL take nobody's, everybody's
     projection_dim: int = 128
     augmentation: Any = choice(AUGMENTATIONS, default=Contrastive())
     classifier_epochs: int = 10  # e_c, of MCE
@@ -96,7 +97,8 @@ def train(worker: Worker, job: TrainJob) -> None:
     classifier_optimizer = config.classifier_sgd.build(model.classifier.parameters())
     data = open_training_set(worker, job)
     labeled = open_training_set(worker, job, np.concatenate((trusted, poisoned)))
-    contrastive = _Contrastive(worker, job, worker.wrap(extractor), optimizer, data, trusted)
+    attracting = {"trusted": trusted, "none": trusted[:0], "all": data.index}[config.labels_used]
+    contrastive = _Contrastive(worker, job, worker.wrap(extractor), optimizer, data, attracting)
     classify = _Classify(worker, job, model, classifier_optimizer, labeled, trusted, poisoned)
     epochs = [partial(contrastive, number) for number in range(config.epochs)]
     epochs += [partial(classify, number) for number in range(config.classifier_epochs)]
@@ -116,7 +118,7 @@ class _Contrastive:
     extractor: torch.nn.Module  # wrapped
     optimizer: torch.optim.Optimizer
     data: TrainingSet
-    trusted: np.ndarray
+    attracting: np.ndarray  # indices of the samples whose labels are used
 
     def __call__(self, number: int) -> Metrics:
         config, worker, job = self.job.config, self.worker, self.job
@@ -143,11 +145,11 @@ class _Contrastive:
             with autocast(worker.device):
                 z_WD = self.extractor(both)
             z_BVD = torch.stack(z_WD.float().chunk(2), dim=1)
-            is_trusted = torch.from_numpy(np.isin(index, self.trusted)).to(worker.device)
+            attracts = torch.from_numpy(np.isin(index, self.attracting)).to(worker.device)
             loss = config.loss_scale * semi_supervised_contrastive(
                 worker.gather(z_BVD),
                 worker.gather(batch.labels),
-                worker.gather(is_trusted),
+                worker.gather(attracts),
                 temperature=config.temperature,
                 positives=config.positives,
             )

@@ -30,9 +30,9 @@ ALL_PAIRS = "all-pairs"  # of transforms, in place of the values of score.tau: A
 
 @dataclass(frozen=True)
 class Axis:
-    """One field and the values it takes."""
+    """One field, or several that change together, and the values it takes."""
 
-    path: str  # dotted, as `override` takes it
+    path: str  # dotted, as `override` takes it; several are joined by `+`
     values: tuple[Any, ...]  # as `override` takes them
 
 
@@ -48,7 +48,8 @@ class Trial:
 def parse_axis(text: str) -> Axis:
     """Returns the axis of `path=v1,v2`; values that hold commas themselves stand apart by semicolons (`a,b;c,d`).
 
-    `score.tau=all-pairs` stands for the 36 pairs of transforms. Raises Refused for anything else.
+    `a.x+b.x=1,2` changes two fields together. `score.tau=all-pairs` stands for the 36 pairs of transforms. Raises Refused
+    for anything else.
     """
     path, equals, values = text.partition("=")
     if not (path and equals and values.strip(",; ")):
@@ -80,8 +81,9 @@ def sample(base: Recipe, axes: Sequence[Axis], count: int, seed: int) -> list[Tr
 
 def _trial(base: Recipe, number: int, changes: tuple[tuple[str, Any], ...]) -> Trial:
     recipe = base
-    for path, value in changes:
-        recipe = override(recipe, path, value)
+    for paths, value in changes:
+        for path in paths.split("+"):
+            recipe = override(recipe, path, value)
     return Trial(number, tuple((path, _label(value)) for path, value in changes), recipe)
 
 
