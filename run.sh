@@ -13,7 +13,7 @@ usage() {
     cat >&2 <<END
 usage: ./run.sh demo [options]       the whole path on a small dataset
        ./run.sh test [pytest args]   the tests
-       ./run.sh COMMAND ...          any command of ray-defense: run, list, doctor, --help
+       ./run.sh COMMAND ...          any command of ray-defense: run, sweep, attacks, list, doctor, --help
 END
     exit 2
 }

@@ -18,7 +18,7 @@ from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import look_up
 from ray_defense.core.store import Store, read_json
 from ray_defense.recipes import recipe as named
-from ray_defense.stages import attacker, backdoor, evaluate, poison, probe, shard, trace
+from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, probe, shard, trace
 from ray_defense.stages.context import Context, train_missing
 from ray_defense.stages.pipeline import Recipe
 
@@ -33,25 +33,31 @@ def measure_clean(recipe: Recipe, context: Context) -> dict[str, Any]:
     return read_json(found.path / "evaluation.json")["clean"]
 
 
-def measure(recipe: Recipe, context: Context) -> dict[str, Any]:
-    """Returns what one attack does to the backdoored model, and the trace of its scores."""
+def measure_bite(recipe: Recipe, context: Context) -> dict[str, Any]:
+    """Returns what one attack does to the backdoored model."""
     armed = attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
     suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
-    trained, probed = backdoor.job(recipe.backdoor, suspect, context), probe.job(recipe.probe, suspect, context)
-    train_missing(context, [trained, probed])
+    trained = backdoor.job(recipe.backdoor, suspect, context)
+    train_missing(context, [trained])
     models = {"backdoored": (recipe.backdoor.model, trained.artifact)}
     found = evaluate.run(recipe.evaluate, suspect, None, models, recipe.source, armed, context)
-    traced = trace.run(recipe.score, recipe.split, suspect, probed.artifact, recipe.probe.model, context)
-    judged = evaluate.judge_trace(traced, suspect, recipe.split, context)
-    signs = read_json(traced.path / "signs.json")
     made = armed.material and armed.material.artifact.path / "metrics.json"
     metrics = read_json(made) if made and made.is_file() else {}
     return {
         **read_json(found.path / "evaluation.json"),
-        "trace": [sign | truth for sign, truth in zip(signs, judged, strict=True)],
         "material": {name: value for name, value in metrics.items() if name != "history"},
-        "seconds": {stage.stage: stage.seconds for stage in (trained.artifact, probed.artifact, traced)},
     }
+
+
+def measure_trace(recipe: Recipe, context: Context) -> dict[str, Any]:
+    """Returns the trace of the scores of one attack: what needs no truth, and what does."""
+    suspect = pipeline.make_suspect(recipe, context)
+    probed = probe.job(recipe.probe, suspect, context)
+    train_missing(context, [probed])
+    traced = trace.run(recipe.score, recipe.split, suspect, probed.artifact, recipe.probe.model, context)
+    judged = evaluate.judge_trace(traced, suspect, recipe.split, context)
+    signs = read_json(traced.path / "signs.json")
+    return {"trace": [sign | truth for sign, truth in zip(signs, judged, strict=True)]}
 
 
 if __name__ == "__main__":
@@ -62,6 +68,7 @@ if __name__ == "__main__":
     parser.add_argument("--store", default="store-attacks", help="kept: surrogate and encoder are shared by attacks")
     parser.add_argument("--executor", default="ray")
     parser.add_argument("--tag", default="", help="-NAME, added to the results' names: for settings other than the recipe's")
+    parser.add_argument("--bite-only", action="store_true", help="no trace of the score, no clean model")
     arguments = parser.parse_args()
     executor = make_executor(arguments.executor)
     for name in arguments.attack or ATTACKS:
@@ -71,7 +78,9 @@ if __name__ == "__main__":
             base = override(base, *assignment.split("=", 1))
         context = Context(Store(Path(arguments.store)), executor, base.seed, base.normalization)
         start = time.perf_counter()
-        figures = measure(base, context) | {"clean": measure_clean(base, context), "config": to_plain(base)}
+        figures = measure_bite(base, context) | {"config": to_plain(base)}
+        if not arguments.bite_only:
+            figures |= measure_trace(base, context) | {"clean": measure_clean(base, context)}
         figures |= {
             "attack": name,
             "changed": ", ".join(arguments.set),

@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ray_defense.attacks import ATTACKS
 from ray_defense.cli.main import main
+from ray_defense.cli.options import parse
 from ray_defense.data.sources import Digits
 from ray_defense.stages.result import Result
 
@@ -37,15 +39,22 @@ def test_there_are_commands_to_check():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_is_one_the_command_line_takes(command, folder, capsys):
+def test_every_command_is_one_the_command_line_takes(command, folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     name, *rest = command[1:]
+    if name == "attacks":
+        _, options = parse(command[1:])
+        for attack in getattr(options, "attacks", ()) or [getattr(options, "attack", "badnets")]:
+            assert attack in ATTACKS
+        return  # both run in tests/test_preview.py and tests/test_attack_check.py
     if name == "test":  # run.sh's own; tests/test_run_sh.py
         assert not rest
         return
     rest = [part.replace("DIR", str(folder)) for part in rest]
-    extra = ["--print-config"] if name in ("run", "demo") and "--print-config" not in rest else []
+    extra = {"run": ["--print-config"], "demo": ["--print-config"], "sweep": ["--plan"]}.get(name, [])
+    extra = [option for option in extra if option not in rest]
     assert main([name, *rest, *extra]) == 0
-    if extra:
+    if "--print-config" in extra:
         assert json.loads(capsys.readouterr().out)["seed"] == 0
 
 

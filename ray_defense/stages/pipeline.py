@@ -70,7 +70,9 @@ class Plan:
     def stages(self) -> dict[str, Artifact]:
         """The artifacts by stage, in the order in which they are made."""
         trained = {name: job.artifact for name, job in self.jobs.items()}
-        first = {"suspect": self.suspect, "probe": trained.pop("probe"), "score": self.score, "split": self.split}
+        material = self.armed and self.armed.material
+        first = {material.artifact.stage: material.artifact} if material else {}
+        first |= {"suspect": self.suspect, "probe": trained.pop("probe"), "score": self.score, "split": self.split}
         return first | trained | {"evaluation": self.evaluation}
 
 
@@ -155,7 +157,9 @@ def check(recipe: Recipe) -> None:
 def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
     """Returns the content of `result.json` but for the report."""
     evaluation = read_json(stages["evaluation"].path / "evaluation.json")
+    encoded = read_json(stages["encoder"].path / "metrics.json")["notes"] if "encoder" in stages else []
     notes = [
+        *encoded,
         *read_json(stages["suspect"].path / "dataset.json")["notes"],
         *read_json(stages["probe"].path / "metrics.json")["notes"],
         *read_json(stages["split"].path / "summary.json")["notes"],
