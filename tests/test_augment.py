@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from ray_defense.transforms import Contrastive, Crop, CropFlip, CropFlipRotate, NoAugment, Rotate
+from ray_defense.transforms import Contrastive, Crop, CropFlip, CropFlipRotate, NoAugment, Rotate, RotateFlip
 from ray_defense.transforms.color import BRIGHTNESS, CONTRAST, HUE, SATURATION, jitter, shift_hue
 from ray_defense.transforms.resized_crop import ResizedCrop
 
@@ -47,6 +47,22 @@ def test_crop_flip_rotate_turns_by_at_most_15_degrees_after_crop_and_flip():
     images, draws = random_images(3, 20), random_draws(4, 20, 4)
     expected = Rotate(degrees=15).apply(CropFlip().apply(images, draws[:, :3]), draws[:, 3:])
     assert torch.equal(CropFlipRotate().apply(images, draws), expected)
+
+
+def test_rotate_flip_is_torchvisions_rotation_by_at_most_20_degrees_mirrored_below_the_flip_fraction():
+    images, draws = random_images(16, 40, 21, 30), random_draws(17, 40, 2)
+    result = RotateFlip().apply(images, draws)
+    for i in range(40):
+        expected = tv.rotate(images[i], 40 * float(draws[i, 0]) - 20)  # nearest, black outside
+        expected = expected.flip(2) if draws[i, 1] < 0.5 else expected
+        # torchvision's grid differs from ours in the last bits, so a pixel on an edge may go either way
+        assert (result[i] != expected).any(0).float().mean() < 0.005
+
+
+def test_rotate_flip_of_no_angle_leaves_or_mirrors_every_bit():
+    images, draws = random_images(18, 8), random_draws(19, 8, 2)
+    assert torch.equal(RotateFlip(degrees=0, flip_fraction=0).apply(images, draws), images)
+    assert torch.equal(RotateFlip(degrees=0, flip_fraction=1).apply(images, draws), images.flip(3))
 
 
 @pytest.mark.parametrize("operation", [BRIGHTNESS, CONTRAST, SATURATION, HUE])

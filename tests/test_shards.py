@@ -1,7 +1,9 @@
 """Laws of a directory of shards: the manifest locates every sample, and both readers give the same tensors."""
 
+import gc
 import hashlib
 import importlib.util
+import io
 import queue
 import sys
 import threading
@@ -12,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.data.beton import write_beton
+from ray_defense.data.beton import BetonFile
+from ray_defense.data.beton_writer import write_beton
 from ray_defense.data.ffcv_reader import FfcvReader, receive
 from ray_defense.data.shards import (
     MANIFEST,
@@ -31,7 +35,9 @@ from ray_defense.data.shards import (
 needs_ffcv = pytest.mark.skipif(importlib.util.find_spec("ffcv") is None, reason="FFCV is not installed")
 
 
-def make(directory: Path, counts: list[int], side: int = 32) -> tuple[np.ndarray, np.ndarray, list[pa.Table]]:
+def make(
+    directory: Path, counts: list[int], side: int = 32, jpeg_quality: int | None = None
+) -> tuple[np.ndarray, np.ndarray, list[pa.Table]]:
     """Writes shards of `counts` samples and returns images and labels by index (10, 13, 16, ...), and the parts."""
     rng = np.random.default_rng(0)
     num = sum(counts)
@@ -39,7 +45,8 @@ def make(directory: Path, counts: list[int], side: int = 32) -> tuple[np.ndarray
     parts = []
     for shard, places in enumerate(np.split(rng.permutation(num), np.cumsum(counts)[:-1])):
         origin = [f"image {place}" for place in places]
-        parts.append(write_shard(directory, shard, images[places], labels[places], 10 + 3 * places, origin))
+        chosen = (images[places], labels[places], 10 + 3 * places, origin)
+        parts.append(write_shard(directory, shard, *chosen, jpeg_quality))
     write_manifest(directory, parts)
     return images, labels, parts
 
@@ -132,16 +139,37 @@ def test_two_epochs_of_ffcv_may_run_side_by_side(made, readers):
 
 
 @needs_ffcv
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc")
+def test_ffcv_keeps_no_shard_in_memory_but_the_last(tmp_path: Path, readers):
+    make(tmp_path, [3] * 6, side=8)
+    reader = readers[1]
+    was, reader.shards = reader.shards, ShardSet(tmp_path)
+    gc.disable()  # cycles stay: without a large heap the collector may not run for hours
+    try:
+        for shard in range(1, 6):  # from 1: the reader stands at some shard 0
+            assert len(list(reader.batches(shard, np.arange(3), 2))) == 2
+        mapped = {line.split("/")[-1] for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line}
+    finally:
+        gc.enable()
+        reader.shards = was
+        reader._shard = None
+    assert mapped == {shard_name(5)}
+
+
+@needs_ffcv
 def test_a_crafted_shard_is_refused_before_ffcv_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    make(tmp_path, [4])
-    path = tmp_path / shard_name(0)
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1  # the size of the last image
-    path.write_bytes(data)
+    make(tmp_path, [4, 4])
     reader = open_reader(tmp_path, "ffcv")
     monkeypatch.setattr("ffcv.loader.Loader", None)
+    for shard in (1, 0):
+        path = tmp_path / shard_name(shard)
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1  # the size of the last image
+        path.write_bytes(data)
+        with pytest.raises(Refused, match="another size"):
+            reader.batches(shard, np.arange(4), 2)
     with pytest.raises(Refused, match="another size"):
-        reader.batches(0, np.arange(4), 2)
+        open_reader(tmp_path, "ffcv")
 
 
 class Stub:
@@ -215,6 +243,65 @@ def test_the_manifest_holds_the_hash_and_the_origin_of_every_sample(made):
     table = pq.read_table(directory / MANIFEST).to_pydict()
     assert table["sha256"] == [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
     assert table["origin"] == [f"image {place}" for place in range(751)]
+
+
+def test_jpeg_shards_are_read_as_pillow_decodes_them_and_hashed_so(tmp_path: Path):
+    images, labels, _ = make(tmp_path, [20, 1, 9], side=24, jpeg_quality=80)
+    reader = open_reader(tmp_path)
+    batches = [batch for shard, count in enumerate([20, 1, 9]) for batch in reader.batches(shard, np.arange(count), 8)]
+    found, index = (torch.cat([getattr(batch, name) for batch in batches]).numpy() for name in ("images", "index"))
+    hashes = {row["index"]: row["sha256"] for row in pq.read_table(tmp_path / MANIFEST).to_pylist()}
+    assert reader.backend == "numpy" and reader.shards.jpeg and reader.shards.nbytes == images.nbytes
+    assert sorted(index) == list(range(10, 100, 3))
+    for image, number in zip(found, index, strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(images[(number - 10) // 3]).save(buffer, "JPEG", quality=80, subsampling=0)
+        np.testing.assert_array_equal(image, np.asarray(Image.open(buffer)))
+        assert hashes[number] == hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def test_jpeg_shards_never_reach_ffcv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make(tmp_path, [3], side=8, jpeg_quality=80)
+    for installed in (object(), None):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, found=installed: found)
+        assert open_reader(tmp_path, "auto").backend == "numpy"
+        with pytest.raises(Refused, match="two thirds of the pixel values"):
+            open_reader(tmp_path, "ffcv")
+
+
+def test_a_damaged_jpeg_is_refused_and_no_other_sample_stands_in_for_it(tmp_path: Path):
+    make(tmp_path, [6], side=24, jpeg_quality=80)
+    path = tmp_path / shard_name(0)
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"\xff\xd8\xff")] = 0
+    path.write_bytes(data)
+    batches = open_reader(tmp_path).batches(0, np.arange(6), 5)
+    assert len(next(batches).images) == 5
+    with pytest.raises(Refused, match="image 5 is no page"):
+        next(batches)
+
+
+def test_a_raw_shard_among_jpeg_shards_is_refused(tmp_path: Path):
+    images, labels, _ = make(tmp_path, [4, 4], side=8, jpeg_quality=80)
+    index = ShardSet(tmp_path).open(1).index
+    places = (index - 10) // 3
+    write_beton(tmp_path / shard_name(1), images[places], labels[places], index)
+    with pytest.raises(Refused, match="not the shard its manifest describes"):
+        ShardSet(tmp_path).open(1)
+
+
+@needs_ffcv
+def test_ffcvs_own_reader_finds_our_jpeg_pages(tmp_path: Path):
+    from ffcv.reader import Reader as FfcvsReader
+
+    make(tmp_path, [5], side=24, jpeg_quality=80)
+    path, file = tmp_path / shard_name(0), BetonFile(tmp_path / shard_name(0))
+    reader, data = FfcvsReader(str(path)), path.read_bytes()
+    size = dict(zip(reader.alloc_table["ptr"].tolist(), reader.alloc_table["size"].tolist(), strict=True))
+    for row, (mode, width, height, at) in enumerate(reader.metadata["f0"].tolist()):
+        assert (mode, width, height) == (0, 24, 24)
+        decoded = Image.open(io.BytesIO(data[at : at + size[at]]))
+        np.testing.assert_array_equal(np.asarray(decoded), file.images(np.array([row]))[0])
 
 
 @pytest.mark.parametrize("index", [9, 11, 2261, -1])

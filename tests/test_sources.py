@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ray_defense.core.errors import Refused
-from ray_defense.data.sources import SOURCES, check_labels
+from ray_defense.data.sources import SOURCES, check_labels, class_folders
 from ray_defense.data.sources.cifar import CIFAR100_CLASSES, Cifar10, Cifar100
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.image_folder import ImageFolder
@@ -83,7 +83,8 @@ def source(request, tmp_path):
     for split in ("train", "test"):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
         write_folder(folder / split, cat=4, dog=3)
-    path = {"parquet": {"path": str(folder)}, "image_folder": {"path": str(folder)}, "digits": {}}
+    path = {name: {"path": str(folder)} for name in ("parquet", "image_folder", "imagenet200")} | {"digits": {}}
+    path["imagenet200"]["num_classes"] = 2
     return SOURCES[request.param](**path.get(request.param, {"root": str(folder)}))
 
 
@@ -197,7 +198,10 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "linked" / "dog").symlink_to(tmp_path / "half")
     (tmp_path / "moved").mkdir()
     (tmp_path / "moved" / "train").symlink_to(tmp_path / "linked")
-    said_of = {"gone": "no folder", "empty": "no class", "half": "no train", "linked": "link", "moved": "link"}
+    write_folder(tmp_path / "broken" / "train", cat=1)
+    (tmp_path / "broken" / "test").symlink_to(tmp_path / "gone")
+    said_of = {"gone": "no folder", "empty": "no class", "half": "no train"}
+    said_of |= {"linked": "link", "moved": "link", "broken": "link"}
     for path, said in said_of.items():
         with pytest.raises(Refused, match=said):
             ImageFolder(str(tmp_path / path)).labels("train")
@@ -205,7 +209,29 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
         ImageFolder().info()
 
 
+def test_reading_a_range_keeps_the_names_of_few_classes_in_memory(tmp_path):
+    write_folder(tmp_path / "train", **{f"c{i:02}": 3 for i in range(12)})
+    source = ImageFolder(str(tmp_path))
+    class_folders._list.cache_clear()
+    origin = [source.read("train", low, low + 5).origin for low in range(0, 36, 5)]
+    assert sum(origin, ()) == tuple(f"train/c{i:02}/{j}.png" for i in range(12) for j in range(3))
+    assert class_folders._list.cache_info().currsize <= 4
+
+
 # Parquet
+
+
+def test_a_limit_keeps_the_first_training_samples_and_the_whole_test_set(tmp_path):
+    labels = [0, 1, 2, 1, 0, 2, 1]
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", [png(picture()) for _ in labels], labels, row_group_size=3)
+    whole, source = Parquet(str(tmp_path)), Parquet(str(tmp_path), limit=5)
+    assert source.labels("train").tolist() == [0, 1, 2, 1, 0] and len(source.labels("test")) == 7
+    batch = source.read("train", 2, 9)
+    assert batch.index.tolist() == [2, 3, 4] and np.array_equal(batch.images, whole.read("train", 2, 5).images)
+    assert len(source.read("test", 0, 9).index) == 7
+    with pytest.raises(Refused, match="limit"):
+        Parquet(str(tmp_path), limit=0)
 
 
 def test_bad_rows_of_a_parquet_file_are_rejected_with_their_place(tmp_path):

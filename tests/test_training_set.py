@@ -108,9 +108,7 @@ def test_a_share_leaves_out_fewer_positions_than_workers():
     st.integers(1, 5),
     st.booleans(),
 )
-def test_every_worker_yields_num_steps_batches_of_equal_sizes(
-    directory, resident_bytes, chosen, local, workers, drop_last
-):
+def test_every_worker_yields_num_steps_batches_of_equal_sizes(directory, resident_bytes, chosen, local, workers, drop_last):
     data = TrainingSet(directory, CPU, "numpy", resident_bytes, 5 + 3 * np.array(chosen))
     shares = [Share(rank, workers) for rank in range(workers)]
     if not data.num_steps(local * workers, shares[0], drop_last):

@@ -4,6 +4,8 @@ EXIF orientation and color profiles are ignored, as torchvision does. Transparen
 """
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
@@ -30,6 +32,18 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     (antialiased bilinear, aspect ratio not kept). Raises DecodeError for all else: truncated, animated, too large, too
     small, no image.
     """
+    with opened(data, FORMATS) as image:
+        _check_header(image)
+        image.load()
+        rgb = _to_rgb(image)
+    if rgb.size != (size, size):
+        rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(rgb)
+
+
+@contextmanager
+def opened(data: bytes, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """Yields the image in `data`, no pixel decoded yet; what Pillow raises here or in the block becomes DecodeError."""
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise Refused("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so half images would pass: set it to False")
     if len(data) > MAX_BYTES:
@@ -37,21 +51,16 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata we do not use, a pixel limit looser than ours
-            with Image.open(BytesIO(data), formats=FORMATS) as image:
-                _check_header(image)
-                image.load()
-                rgb = _to_rgb(image)
+            with Image.open(BytesIO(data), formats=formats) as image:
+                yield image
     except (DecodeError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
-        raise DecodeError(f"no {', '.join(FORMATS)} image") from None
+        raise DecodeError(f"no {', '.join(formats)} image") from None
     except Image.DecompressionBombError:
         raise DecodeError(f"more than {MAX_PIXELS} pixels") from None
     except Exception as error:  # Pillow's decoders raise a dozen unrelated types on damaged bytes
         raise DecodeError(f"does not decode: {type(error).__name__}: {error}") from error
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(rgb)
 
 
 def _check_header(image: Image.Image) -> None:

@@ -30,15 +30,21 @@ def _torch_threads_kept() -> Iterator[None]:
 
 
 class FfcvReader:
-    """Reads shards with FFCV, one thread; the tensors equal NumpyReader's.
+    """Reads raw shards with FFCV, one thread; the tensors equal NumpyReader's.
 
     Importing FFCV takes seconds, compiling the Loader at the first batch some more. `timeout_s` is the longest wait
-    for a batch. Raises Refused if FFCV cannot be imported, Failed if its thread dies or no batch comes in time.
+    for a batch. Raises Refused for JPEG shards or if FFCV cannot be imported, Failed if its thread dies or no batch
+    comes in time.
     """
 
     backend = "ffcv"
 
     def __init__(self, shards: ShardSet, timeout_s: float = 120.0) -> None:
+        if shards.jpeg:
+            raise Refused(
+                f"{str(shards.directory)!r} holds JPEG shards, of which FFCV's decoder gives two thirds of the pixel values "
+                "otherwise than ours, and no error for damaged ones: read with NumPy, or shard raw pixels"
+            )
         with _torch_threads_kept():
             try:
                 import ffcv.loader  # noqa: F401
@@ -72,6 +78,7 @@ class FfcvReader:
                 self._loader = Loader(path, 1, num_workers=1, os_cache=True, order=order, seed=0, drop_last=False)
         else:
             # the compiled code takes metadata and memory map as arguments: a new Loader would compile it again
+            self._loader.memory_manager.context = None  # a cycle: the map of the last shard would outlive it by many shards
             self._loader.reader = Reader(path)
             self._loader.memory_manager = OSCacheManager(self._loader.reader)
             self._loader.graph.metadata = self._loader.reader.metadata

@@ -17,7 +17,8 @@ from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Refused, unknown
 from ray_defense.core.seams import Backend
 from ray_defense.core.store import write_bytes
-from ray_defense.data.beton import BetonFile, write_beton
+from ray_defense.data.beton import BetonFile
+from ray_defense.data.beton_writer import write_beton
 
 MANIFEST, REJECTED = "manifest.parquet", "rejected.parquet"
 LOCATION = {"index": pa.int64(), "shard": pa.int32(), "row": pa.int32(), "label": pa.int64()}
@@ -31,23 +32,32 @@ def shard_name(shard: int) -> str:
 
 
 def write_shard(
-    directory: Path, shard_number: int, images: np.ndarray, labels: np.ndarray, index: np.ndarray, origin: Sequence[str]
+    directory: Path,
+    shard_number: int,
+    images: np.ndarray,
+    labels: np.ndarray,
+    index: np.ndarray,
+    origin: Sequence[str],
+    jpeg_quality: int | None = None,
 ) -> pa.Table:
-    """Writes one shard and returns its part of the manifest, one row a sample.
+    """Writes one shard, reads it back and returns its part of the manifest, one row a sample; twice gives the same bytes.
 
-    `images` is uint8 [N, H, W, 3], `labels` and `index` are int64 [N], `origin` (N strings) says where each came from.
-    Raises Refused for other shapes, types or negative numbers; writing it twice gives the same bytes.
+    `images` is uint8 [N, H, W, 3], `labels` and `index` are int64 [N], `origin` (N strings) says where each came from;
+    `jpeg_quality` is 1 to 100, or None for raw pixels. The hashes are of the pixels that a reader delivers: those of a
+    JPEG after decoding. Raises Refused for other shapes, types or numbers.
     """
     if isinstance(origin, str) or len(origin) != len(images):
         raise Refused(f"origin must hold one string for each of {len(images)} images")
     Path(directory).mkdir(parents=True, exist_ok=True)
-    write_beton(Path(directory) / shard_name(shard_number), images, labels, index)
+    path = Path(directory) / shard_name(shard_number)
+    write_beton(path, images, labels, index, jpeg_quality)
+    file, rows = BetonFile(path), np.arange(len(images), dtype=np.int32)
     columns = {
         "index": index,
         "shard": np.full(len(images), shard_number, np.int32),
-        "row": np.arange(len(images), dtype=np.int32),
+        "row": rows,
         "label": labels,
-        "sha256": [hashlib.sha256(np.ascontiguousarray(image)).hexdigest() for image in images],
+        "sha256": [hashlib.sha256(file.images(row)).hexdigest() for row in rows[:, None]],
         "origin": [_printable(text) for text in origin],
     }
     return pa.table(columns, MANIFEST_SCHEMA)
@@ -60,12 +70,17 @@ def write_manifest(directory: Path, parts: Sequence[pa.Table]) -> None:
     """
     if not parts:
         raise Refused("a manifest needs at least one shard: no sample was accepted")
-    table = pa.concat_tables(parts).cast(MANIFEST_SCHEMA).sort_by("index")
+    table = pa.concat_tables(sorted(parts, key=lambda part: part["index"][0].as_py() if len(part) else -1)).cast(
+        MANIFEST_SCHEMA
+    )
+    if (np.diff(table["index"].to_numpy()) < 0).any():
+        table = table.sort_by("index")  # a copy of all of it, which shards of ranges do without
     index = table["index"].to_numpy()
     twice = index[1:][np.diff(index) == 0]
     if twice.size:
         raise Refused(f"index {twice[0]} occurs twice in the shards: give every sample its own")
     write_table(Path(directory) / MANIFEST, table)
+    pa.default_memory_pool().release_unused()  # some hundred bytes a sample that Arrow would keep
 
 
 def write_rejected(directory: Path, index: Sequence[int], origin: Sequence[str], reason: Sequence[str]) -> None:
@@ -115,9 +130,19 @@ class ShardSet:
         self.num_shards = int(self.shard.max()) + 1
 
     @cached_property
+    def _form(self) -> tuple[tuple[int, int, int], bool]:
+        first = BetonFile(self.directory / shard_name(int(self.shard.min())))
+        return first.image_shape, first.jpeg
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, 3), read from the first shard; every other must agree."""
-        return BetonFile(self.directory / shard_name(int(self.shard.min()))).image_shape
+        return self._form[0]
+
+    @property
+    def jpeg(self) -> bool:
+        """Whether images are stored as JPEG or as raw pixels, read from the first shard; every other must agree."""
+        return self._form[1]
 
     @property
     def nbytes(self) -> int:
@@ -141,7 +166,7 @@ class ShardSet:
         positions = positions[np.argsort(self.row[positions])]
         file = BetonFile(self.directory / shard_name(shard))
         same = np.array_equal(file.index, self.index[positions]) and np.array_equal(file.labels, self.labels[positions])
-        if not (same and file.has_index and file.image_shape == self.image_shape):
+        if not (same and file.has_index and (file.image_shape, file.jpeg) == self._form):
             raise Refused(f"{str(file.path)!r} is not the shard its manifest describes: run the shard stage again")
         return file
 
@@ -168,7 +193,7 @@ class Reader(Protocol):
 
 
 class NumpyReader:
-    """Reads shards through a memory map: nothing to install or to compile."""
+    """Reads shards through a memory map, JPEG pages with Pillow: nothing to install or to compile."""
 
     backend = "numpy"
 
@@ -186,16 +211,19 @@ class NumpyReader:
 
 
 def open_reader(directory: Path, backend: Backend = "auto") -> Reader:
-    """Returns a reader of the shards in `directory`; `auto` is FFCV where installed, else NumPy (see `.backend`)."""
+    """Returns a reader of the shards in `directory`; `auto` is FFCV where installed, else NumPy (see `.backend`).
+
+    JPEG shards are read with NumPy and Pillow only: FFCV's decoder gives other pixels, and old ones where it fails.
+    """
     if backend not in get_args(Backend):
         raise unknown("reader", backend, get_args(Backend))
-    installed = backend != "numpy" and importlib.util.find_spec("ffcv") is not None
-    if backend == "ffcv" and not installed:
+    shards = ShardSet(directory)
+    installed = importlib.util.find_spec("ffcv") is not None
+    if backend == "numpy" or (backend == "auto" and (shards.jpeg or not installed)):
+        return NumpyReader(shards)
+    if not installed and not shards.jpeg:
         install = "apt-get install pkg-config libopencv-dev libturbojpeg0-dev && pip install ffcv==1.0.2"
         raise Refused(f"FFCV is not installed: {install}, or read with NumPy (the same tensors)")
-    shards = ShardSet(directory)
-    if not installed:
-        return NumpyReader(shards)
     from ray_defense.data.ffcv_reader import FfcvReader  # the only module that needs FFCV, whose import takes seconds
 
     return FfcvReader(shards)

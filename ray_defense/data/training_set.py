@@ -78,7 +78,7 @@ class TrainingSet:
             full, rest = divmod(len(self), batch_size)
             return full + (not drop_last and rest >= share.world_size)
         local = batch_size // share.world_size
-        least = sum(int(np.sum(self._shard == shard)) // share.world_size for shard in np.unique(self._shard))
+        least = int((np.unique(self._shard, return_counts=True)[1] // share.world_size).sum())
         return least // local + (not drop_last and least % local > 0)
 
     def epoch(self, key: int, batch_size: int, share: Share = Share(), drop_last: bool = False) -> Iterator[ImageBatch]:
@@ -129,8 +129,6 @@ def _join(parts: Sequence[ImageBatch]) -> ImageBatch:
 
 def _cut(batch: ImageBatch, low: int, high: int | None) -> ImageBatch:
     return ImageBatch(batch.images[low:high], batch.labels[low:high], batch.index[low:high])
-
-
 
 
 def open_training_set(worker: Worker, job: TrainJob, select: np.ndarray | None = None) -> TrainingSet:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ray_defense.core.checks import at_least
+from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import fingerprint
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.seams import IngestJob
@@ -35,10 +35,13 @@ Columns = dict[str, Any]  # index, image, label, origin, reason: one row a sourc
 class Shard:
     """How the suspect dataset is cut."""
 
-    shard_size: int = 5000  # source indices a shard
+    shard_size: int = 5000  # source indices a shard; a task holds several copies of one
+    jpeg_quality: int | None = None  # 1 to 100: JPEG pages, read by Pillow alone; None: raw pixels
 
     def __post_init__(self) -> None:
         at_least("shard_size", self.shard_size, 1)
+        if self.jpeg_quality is not None:
+            in_range("shard.jpeg_quality", self.jpeg_quality, 1, 100)
 
 
 def unchanged(columns: Columns) -> Columns:
@@ -87,7 +90,7 @@ def make(
     parts.mkdir(exist_ok=True)
     ranges = [(low, min(low + config.shard_size, len(labels))) for low in range(0, len(labels), config.shard_size)]
     todo = [part for part in ranges if not _manifest_part(artifact.work, part[0] // config.shard_size).exists()]
-    job = IngestJob(todo, ReadRange(source), change, WriteShard(str(artifact.work), config.shard_size))
+    job = IngestJob(todo, ReadRange(source), change, WriteShard(str(artifact.work), config.shard_size, config.jpeg_quality))
     context.executor.ingest(job)
     numbers = range(len(ranges))
     manifests = [pq.read_table(_manifest_part(artifact.work, number)) for number in numbers]
@@ -97,7 +100,8 @@ def make(
         raise Failed(f"{len(labels)} samples were read, {count} written and {rejected.num_rows} rejected: run again")
     if not count:
         raise Refused(f"all {len(labels)} samples were rejected, the first because: {rejected['reason'][0]}")
-    if count > 1 and len(pc.unique(pa.concat_tables(manifests)["sha256"])) == 1:
+    hashes = pa.concat_tables(manifests)["sha256"]
+    if count > 1 and pc.all(pc.equal(hashes, hashes[0])).as_py():
         raise Refused(f"not assessable: all {count} images are equal")
     write_manifest(artifact.work, manifests)
     write_rejected(artifact.work, *(rejected[name].to_pylist() for name in REJECTED_SCHEMA.names))
@@ -141,6 +145,7 @@ class WriteShard:
 
     directory: str
     shard_size: int
+    jpeg_quality: int | None = None
 
     def __call__(self, columns: Columns) -> Columns:
         index = np.asarray(columns["index"])
@@ -152,8 +157,9 @@ class WriteShard:
         origin = np.asarray(columns["origin"], object)
         part = MANIFEST_SCHEMA.empty_table()  # of a range without one good sample; it has no shard
         if good.any():
+            images, labels = columns["image"][good], columns["label"][good]
             part = write_shard(
-                directory, number, columns["image"][good], columns["label"][good], index[good], origin[good].tolist()
+                directory, number, images, labels, index[good], origin[good].tolist(), jpeg_quality=self.jpeg_quality
             )
         reasons = np.asarray(columns["reason"], object)[~good].tolist()
         rejected = {"index": index[~good], "origin": origin[~good].tolist(), "reason": reasons}

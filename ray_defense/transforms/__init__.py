@@ -1,7 +1,7 @@
 """Floor 1: random transforms of image batches: `TRANSFORMS` for tau (App. C.5), `AUGMENTATIONS` for training."""
 
 from ray_defense.transforms.affine import Affine
-from ray_defense.transforms.augment import Contrastive, CropFlip, CropFlipRotate, NoAugment
+from ray_defense.transforms.augment import Contrastive, CropFlip, CropFlipRotate, NoAugment, RotateFlip
 from ray_defense.transforms.blur import Blur
 from ray_defense.transforms.compose import apply_all
 from ray_defense.transforms.crop import Crop
@@ -24,6 +24,7 @@ AUGMENTATIONS: dict[str, type[Transform]] = {
     "crop_flip": CropFlip,
     "crop": Crop,
     "crop_flip_rotate": CropFlipRotate,
+    "rotate_flip": RotateFlip,
     "contrastive": Contrastive,
 }
 
@@ -40,6 +41,7 @@ __all__ = [
     "Flip",
     "NoAugment",
     "Rotate",
+    "RotateFlip",
     "Transform",
     "apply_all",
 ]

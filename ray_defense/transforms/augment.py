@@ -71,6 +71,26 @@ class CropFlipRotate:
 
 
 @dataclass(frozen=True)
+class RotateFlip:
+    """A small rotation, black outside, mirrored with a probability (ImageNet)."""
+
+    name: ClassVar[str] = "rotate_flip"
+    num_draws: ClassVar[int] = 2
+
+    degrees: float = 20.0  # largest angle
+    flip_fraction: float = 0.5  # probability of a mirror image
+
+    def __post_init__(self) -> None:
+        in_range("degrees", self.degrees, 0, 180)
+        in_range("flip_fraction", self.flip_fraction, 0, 1)
+
+    def apply(self, images_BCHW: torch.Tensor, draws_Bn: torch.Tensor) -> torch.Tensor:
+        """Returns [B,C,H,W]; draws are angle, flip."""
+        rotated = Rotate(self.degrees).apply(images_BCHW, draws_Bn[:, :1])
+        return torch.where(per_image(draws_Bn[:, 1] < self.flip_fraction), rotated.flip(3), rotated)
+
+
+@dataclass(frozen=True)
 class Contrastive:
     """A resized crop, mirrored or not, with color jitter and sometimes gray: one view of SS-CTL (App. C.5)."""
 

@@ -11,9 +11,7 @@ from ray_defense.data.sources.protocol import Batch, Rejected, SourceInfo
 Item = TypeVar("Item")
 
 
-def collect(
-    samples: Iterable[tuple[int, str, int, Item]], info: SourceInfo, decode: Callable[[Item], np.ndarray]
-) -> Batch:
+def collect(samples: Iterable[tuple[int, str, int, Item]], info: SourceInfo, decode: Callable[[Item], np.ndarray]) -> Batch:
     """Returns the batch of `samples`, each (index, origin, label, item).
 
     `decode` maps an item to uint8 [size, size, 3] or raises DecodeError.

@@ -21,6 +21,7 @@ from ray_defense.data.sources.signature import files_signature
 # Encoded images hardly compress: a file that grows more than this was made to fill the memory.
 MAX_GROWTH = 100  # decoded bytes per byte of the file
 MIN_BUDGET = 2**26  # bytes any file may decode to
+_BUFFER_BYTES = 2**20  # read from the file at a time; without a limit Arrow takes a whole column of a row group
 _STEP_BYTES = 2**24  # decoded at a time, at most; Arrow's buffers take about three times that
 
 
@@ -36,12 +37,15 @@ class Parquet:
     path: str = ""  # a file (training set alone), or a folder with train.parquet and perhaps test.parquet
     size: int = 32  # pixels a side
     num_classes: int | None = None  # None: see above
+    limit: int | None = None  # training samples, the first of the source; None: all
 
     def __post_init__(self) -> None:
         in_range("size", self.size, 8, MAX_SIDE)
         make_absolute(self, "path")
         if self.num_classes is not None:
             at_least("num_classes", self.num_classes, 1)
+        if self.limit is not None:
+            at_least("limit", self.limit, 1)
 
     def info(self) -> SourceInfo:
         file = self._file("train")
@@ -51,8 +55,9 @@ class Parquet:
 
     def labels(self, split: Split) -> np.ndarray:
         file = self._file(split)
-        parts = [_whole(rows["label"]) for _, rows in _stream(file, ["label"], 0, None)] if file else []
-        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+        limit = self.limit if split == "train" else None
+        parts = [_whole(rows["label"]) for _, rows in _stream(file, ["label"], 0, limit)] if file else []
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])[:limit]
 
     def signature(self, split: Split) -> str:
         file = self._file(split)
@@ -60,6 +65,8 @@ class Parquet:
 
     def read(self, split: Split, lo: int, hi: int) -> Batch:
         file = self._file(split)
+        if split == "train" and self.limit is not None:
+            hi = min(hi, self.limit)
         samples = _samples(file, max(lo, 0), hi) if file else ()
         return collect(samples, self.info(), lambda data: decode_image(_present(data), self.size))
 
@@ -97,7 +104,7 @@ def _samples(file: Path, lo: int, hi: int) -> Iterator[tuple[int, str, int, byte
 def _stream(file: Path, columns: list[str], lo: int, hi: int | None) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yields (place of the first row, a few rows) of the row groups that hold rows lo..hi-1."""
     try:
-        with pq.ParquetFile(file) as opened:
+        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES) as opened:
             _check_schema(file, opened.schema_arrow)
             counts = [opened.metadata.row_group(i).num_rows for i in range(opened.num_row_groups)]
             ends = np.cumsum(counts, dtype=np.int64)

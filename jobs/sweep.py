@@ -1,0 +1,8 @@
+"""A sweep as a job: the arguments of `ray-defense sweep`, for `python jobs/sweep.py` or `ray job submit -- python ...`."""
+
+import sys
+
+from ray_defense.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["sweep", *sys.argv[1:]]))
