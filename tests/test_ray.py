@@ -15,7 +15,7 @@ from test_path import hashes
 import ray_defense
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.store import Artifact, Store, read_json
-from ray_defense.stages import probe, score, shard
+from ray_defense.stages import probe, score, shard, sweep
 from ray_defense.stages.context import Context, train_missing
 from ray_defense.training.settings import Workers
 
@@ -214,3 +214,28 @@ def refuse_call(counter: Path, worker, job) -> None:
     calls = int(counter.read_text()) + 1 if counter.exists() else 1
     counter.write_text(str(calls))
     raise Refused(f"call {calls}")
+
+
+def first_time(marker: Path, run, trial, executor) -> None:
+    """Kills the process of trial 1 when it comes there first."""
+    if trial.number == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    run(trial, executor)
+
+
+@pytest.mark.chaos
+def test_a_sweep_on_ray_gives_the_table_of_a_local_one_though_a_trial_is_killed(ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    class Killing(RayExecutor):
+        def sweep(self, job):
+            super().sweep(replace(job, run=partial(first_time, tmp_path / "killed", job.run)))
+
+    base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
+    axes = [sweep.parse_axis("score.tau=rotate,affine;flip,erase"), sweep.Axis("seed", ("0", "1"))]
+    trials = sweep.grid(base, axes)
+    made = sweep.run(base, trials, Store(tmp_path / "ray"), Killing("numpy"))
+    local = sweep.run(base, trials, Store(tmp_path / "local"), LocalExecutor("numpy"))
+    assert (tmp_path / "killed").exists() and made.hashes == local.hashes
+    assert not (made.path / "scratch").exists()

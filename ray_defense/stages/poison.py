@@ -14,6 +14,7 @@ from ray_defense.data.shards import ShardSet
 from ray_defense.data.sources import Source
 from ray_defense.stages import shard
 from ray_defense.stages.context import Context
+from ray_defense.stages.eligible import eligible
 from ray_defense.stages.material import Armed
 
 VERSION = 2
@@ -51,12 +52,12 @@ class Stamp:
         return columns | {"image": images, "label": labels, "origin": origin}
 
 
-def choose(eligible: np.ndarray, rate: float, cover_ratio: float, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the indices int64 of the poisoned and of the cover samples, both ascending.
+def choose(may: np.ndarray, rate: float, cover_ratio: float, key: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the indices int64 of the poisoned and of the cover samples, both ascending, of those that `may` (bool [N]) be.
 
     Poisoned are the floor(rate * count) eligible samples with the smallest draws; the next, `cover_ratio` times as many, cover.
     """
-    candidates = np.flatnonzero(eligible)
+    candidates = np.flatnonzero(may)
     count = int(np.floor(np.round(rate * len(candidates), 6)))
     end = count + int(np.floor(np.round(cover_ratio * count, 6)))
     if end > len(candidates):
@@ -81,12 +82,9 @@ def run(config: Poison, cut: shard.Shard, source: Source, armed: Armed, context:
     with context.store.claim(artifact) as missing:
         if not missing:
             return artifact
-        valid = (labels >= 0) & (labels < num_classes)
-        eligible = np.zeros(len(labels), bool)
-        eligible[valid] = attack.aim.eligible(labels[valid])
-        poisoned, cover = choose(eligible, config.rate, attack.aim.cover_ratio, stream(context.seed, "poison"))
+        poisoned, cover = choose(eligible(attack, source), config.rate, attack.aim.cover_ratio, stream(context.seed, "poison"))
         if not len(poisoned) and config.rate > 0:
-            raise Refused(f"poison.rate {config.rate} of the {int(valid.sum())} samples poisons none: raise it")
+            raise Refused(f"poison.rate {config.rate} of the {len(labels)} samples poisons none: raise it")
 
         def seal_truth() -> None:
             index = ShardSet(artifact.work).index
