@@ -94,7 +94,7 @@ def test_parsing_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "argv, said",
     [
-        ((), "name a command: run, demo, attacks, list, doctor"),
+        ((), "name a command: run, demo, sweep, attacks, list, doctor"),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("run",), "recipe"),
         (("run", "digits_badnet"), "unknown recipe 'digits_badnet': did you mean 'digits_badnets'?"),
@@ -108,6 +108,12 @@ def test_parsing_loads_nothing_heavy() -> None:
         (("demo", "--set", "probe.epochs=many"), "probe.epochs must be int, not 'many'"),
         (("list", "--quiet"), "unknown option '--quiet'"),
         (("attacks",), "name a command of attacks: preview, check (see ray-defense attacks --help)"),
+        (("sweep", "digits_badnets", "--grid", "sed=0,1"), "did you mean 'seed'?"),
+        (("sweep", "digits_badnets", "--grid", "seed"), "an axis needs PATH=VALUE,VALUE, not 'seed'"),
+        (("sweep", "digits_badnets"), "a sweep needs at least one axis"),
+        (("sweep", "digits_badnets", "--named", "transform"), "did you mean 'transforms'?"),
+        (("sweep", "digits_badnets", "--gird", "seed=0"), "unknown option '--gird': did you mean '--grid'?"),
+        (("sweep", "digits_badnets", "--grid", "seed=0", "--samples", "0"), "--samples must be at least 1, not 0"),
         (("attacks", "chek"), "unknown command of attacks 'chek': did you mean 'check'?"),
         (("attacks", "preview"), "attack"),
         (("attacks", "preview", "badnet"), "unknown attack 'badnet': did you mean 'badnets'?"),
@@ -124,7 +130,7 @@ def test_parsing_loads_nothing_heavy() -> None:
 def test_what_is_unknown_is_refused_in_one_line(
     argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("run", "preview", "check"):
+    for name in ("run", "preview", "check", "sweep"):
         monkeypatch.setattr(api, name, raising(AssertionError("it ran")))
     assert main(argv) == 2
     out, err = capsys.readouterr()

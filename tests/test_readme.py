@@ -64,11 +64,14 @@ def test_every_benchmark_is_there_and_has_its_options(command):
     assert all(f'"{option}"' in text for option in command if option.startswith("--"))
 
 
-def test_the_tables_are_what_the_results_say():
+def test_the_tables_are_what_the_results_say(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     assert tables.render(TEXT) == TEXT
+    names = [path.stem.split("_small_")[1].removesuffix("_seed0") for path in (ROOT / "results").glob("attack_*.json")]
+    assert all(f"<!-- {name}" in tables.attack_tables.FIGURE.read_text() for name in names if "-" not in name)
     assert TEXT.count("<!-- table:") == len(tables.TABLES) == TEXT.count("<!-- end -->")
 
 
