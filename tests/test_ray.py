@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny
 from test_path import hashes
@@ -239,3 +240,12 @@ def test_a_sweep_on_ray_gives_the_table_of_a_local_one_though_a_trial_is_killed(
     local = sweep.run(base, trials, Store(tmp_path / "local"), LocalExecutor("numpy"))
     assert (tmp_path / "killed").exists() and made.hashes == local.hashes
     assert not (made.path / "scratch").exists()
+
+
+def test_a_trial_whose_training_wants_two_workers_gets_them(ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
+    trials = sweep.grid(base, [sweep.Axis("probe.workers.num_workers", ("2",))])
+    (row,) = pq.read_table(sweep.run(base, trials, Store(tmp_path), RayExecutor("numpy")).path / "table.parquet").to_pylist()
+    assert row["auroc"] is not None and row["refused"] is None

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +15,7 @@ from ray_defense.cluster.scoring import num_actors, run_blocks, start_actors
 from ray_defense.cluster.signals import own_signals
 from ray_defense.cluster.sweeps import sweep
 from ray_defense.cluster.training import fit
+from ray_defense.core.local import LocalExecutor
 from ray_defense.core.seams import Backend, BlockJob, IngestJob, SweepJob, TrainJob
 
 PATHS = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
@@ -75,14 +77,14 @@ class RayExecutor:
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         num_gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
-        task = ray.remote(function).options(num_cpus=1, num_gpus=num_gpus, max_retries=2)
+        task = ray.remote(function).options(num_cpus=1, num_gpus=num_gpus, max_retries=2, scheduling_strategy="DEFAULT")
         try:
             return ray.get([task.remote(item) for item in items])
         except ray.exceptions.RayError as error:
             raise original(error) from None
 
     def sweep(self, job: SweepJob) -> None:
-        sweep(job, self.backend)
+        sweep(job, partial(LocalExecutor, self.backend), partial(RayExecutor, self.backend))
 
     def close(self) -> None:
         if self._started:

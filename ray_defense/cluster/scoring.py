@@ -41,6 +41,7 @@ def start_actors(job: BlockJob, backend: Backend, count: int) -> list[Any]:
     num_gpus = 1 if ray.cluster_resources().get("GPU", 0) >= count else 0
     num_cpus = min(job.config.cpus_per_actor, largest_node())  # what no node has would never be placed
     options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 2, "max_task_retries": 2}
+    options["scheduling_strategy"] = "DEFAULT"  # not in the placement group of a trial that starts them
     actor_class = ray.remote(BlockActor).options(**options)
     return [actor_class.remote(job, backend) for _ in range(count)]  # by value: a restarted actor must find it again
 
