@@ -78,11 +78,27 @@ def scoring() -> str:
     return _table(head, rows)
 
 
+def sweeps() -> str:
+    """Wall time of the 36-pair sweep over the probe and the 37 passes it needs."""
+    rows = [
+        [
+            f"`{run['recipe']}`",
+            str(run["trials"]),
+            f"{run['probe_and_passes_s']:.0f}",
+            f"{run['sweep_s']:.0f}",
+            f"{run['ratio']:.2f}",
+        ]
+        for run in _load("sweep_*.json")
+    ]
+    return _table(["recipe", "trials", "probe and 37 passes alone, s", "sweep, s", "ratio"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "digits": lambda: runs("digits_badnets"),
     "cifar10_small": lambda: runs("cifar10_badnets_small"),
     "scoring": scoring,
+    "sweeps": sweeps,
     "attacks": lambda: _table(*attack_tables.bites()),
     "tries": lambda: _table(*attack_tables.tries()),
     "auroc": lambda: _table(*attack_tables.auroc()),

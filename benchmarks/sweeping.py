@@ -1,0 +1,51 @@
+"""Cost of a sweep: the 36 pairs of transforms as trials, over the probe and the 37 passes that they need, measured alone.
+
+python benchmarks/sweeping.py digits_badnets
+"""
+
+import argparse
+import tempfile
+import time
+from typing import Any
+
+from machine import record
+
+from ray_defense.cluster import RayExecutor
+from ray_defense.core.config import override
+from ray_defense.core.store import Store
+from ray_defense.recipes import SWEEPS
+from ray_defense.recipes import recipe as named
+from ray_defense.stages import pipeline, score, sweep
+from ray_defense.stages.context import Context, train_missing
+
+
+def measure(recipe: str) -> dict[str, Any]:
+    """Returns the figures; Ray is up before, the dataset is made anew on the sweep's side only."""
+    base = named(recipe)
+    for path, value in SWEEPS["transforms"].changes:
+        base = override(base, path, value)
+    trials = sweep.grid(base, [sweep.parse_axis(text) for text in SWEEPS["transforms"].axes])
+    executor = RayExecutor()
+    with tempfile.TemporaryDirectory() as folder:
+        context = Context(Store(folder), executor, base.seed, base.normalization)
+        suspect, probe = pipeline.make_suspect(base, context), pipeline.plan(base, context).probe
+        start = time.perf_counter()
+        train_missing(context, [probe])
+        probe_s = time.perf_counter() - start
+        ways = [trial.recipe.score for trial in trials]
+        score.run_ways(ways, suspect, probe.artifact, base.probe.model, context)
+        alone_s = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        sweep.run(base, trials, Store(folder), executor)
+        sweep_s = time.perf_counter() - start
+    executor.close()
+    figures = {"recipe": recipe, "trials": len(trials), "probe_s": probe_s, "probe_and_passes_s": alone_s, "sweep_s": sweep_s}
+    return figures | {"ratio": round(sweep_s / alone_s, 3)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    arguments = parser.parse_args()
+    print(record(f"sweep_{arguments.recipe}", measure(arguments.recipe)))
