@@ -8,6 +8,7 @@ import tempfile
 import time
 from typing import Any
 
+import pyarrow.parquet as pq
 from machine import record
 
 from ray_defense.cluster import RayExecutor
@@ -37,11 +38,14 @@ def measure(recipe: str) -> dict[str, Any]:
         alone_s = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        sweep.run(base, trials, Store(folder), executor)
+        made = sweep.run(base, trials, Store(folder), executor)
         sweep_s = time.perf_counter() - start
+        rows = pq.read_table(made.path / "table.parquet").to_pylist()
     executor.close()
     figures = {"recipe": recipe, "trials": len(trials), "probe_s": probe_s, "probe_and_passes_s": alone_s, "sweep_s": sweep_s}
-    return figures | {"ratio": round(sweep_s / alone_s, 3)}
+    found = ("score.tau", "auroc", "trusted_precision", "poisoned_precision")
+    kept = [{name: row[name] for name in found} for row in rows]
+    return figures | {"ratio": round(sweep_s / alone_s, 3), "rows": kept}
 
 
 if __name__ == "__main__":

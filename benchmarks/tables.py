@@ -93,12 +93,26 @@ def sweeps() -> str:
     return _table(["recipe", "trials", "probe and 37 passes alone, s", "sweep, s", "ratio"], rows)
 
 
+def pairs() -> str:
+    """AUROC / poison-precision of each pair of transforms on the digits (the paper's Fig. 11 shows precisions on CIFAR-10)."""
+    (run,) = _load("sweep_digits_badnets.json")
+    found = {tuple(row["score.tau"].split(",")): row for row in run["rows"]}
+    names = list(dict.fromkeys(first for first, _ in found))
+
+    def cell(row: dict[str, Any]) -> str:
+        return "not assessable" if row["auroc"] is None else f"{row['auroc']:.3f} / {row['poisoned_precision']:.3f}"
+
+    rows = [[first, *(cell(found[first, second]) for second in names)] for first in names]
+    return _table(["first, then", *names], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "digits": lambda: runs("digits_badnets"),
     "cifar10_small": lambda: runs("cifar10_badnets_small"),
     "scoring": scoring,
     "sweeps": sweeps,
+    "pairs": pairs,
     "attacks": lambda: _table(*attack_tables.bites()),
     "tries": lambda: _table(*attack_tables.tries()),
     "auroc": lambda: _table(*attack_tables.auroc()),
