@@ -9,17 +9,17 @@ import torch
 
 from ray_defense.core.store import write_bytes
 
-_NAME = "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 
 
 def save_checkpoint(directory: Path, state: Mapping[str, Any]) -> None:
     """Writes `state` (tensors and plain data) in place of the checkpoint before."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_bytes(directory / _NAME, buffer.getvalue())
+    write_bytes(directory / CHECKPOINT, buffer.getvalue())
 
 
 def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | None:
     """Returns the newest checkpoint with its tensors on `device`, or None where there is none."""
-    path = directory / _NAME
+    path = directory / CHECKPOINT
     return torch.load(path, map_location=device, weights_only=True) if path.is_file() else None

@@ -6,14 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ray_defense.core import progress
 from ray_defense.core.config import fingerprint, to_plain
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.remote import connect, local_directory, working_directory
 from ray_defense.core.versions import versions
 
 RECORD = "config.json"  # written last: an artifact with a record is complete
@@ -42,7 +43,12 @@ def sync_directory(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes plain data as indented JSON with sorted keys, whole or not at all."""
-    write_bytes(path, (json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Returns plain data as indented JSON with sorted keys."""
+    return (json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -114,17 +120,31 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Store:
-    """A directory of artifacts: caching, resuming and sweeping are its one mechanism."""
+def directory(place: str | Path) -> Path:
+    """Returns where a store works: the directory that `place` is, or the working directory of a URI on this machine."""
+    return local_directory(place) or working_directory(str(place))
 
-    def __init__(self, root: str | Path):
-        self.root = Path(root).expanduser().resolve()
+
+class Store:
+    """A directory of artifacts: caching, resuming and sweeping are its one mechanism.
+
+    A store at a URI works in a directory of its own; what is finished there is sent to the URI, and fetched from it.
+    """
+
+    def __init__(self, place: str | Path):
+        """Opens the store at a path or a URI that pyarrow takes; raises Refused where it cannot be made or reached."""
+        self.root = directory(place)
+        self.remote = connect(str(place)) if local_directory(place) is None else None
         if self.root.exists() and not self.root.is_dir():
             raise Refused(f"the store {self.root} is a file: name a directory")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Refused(f"cannot make the store {self.root}: {error.strerror}") from error
+
+    def __str__(self) -> str:
+        """Returns where it is kept, as messages may name it."""
+        return str(self.root) if self.remote is None else self.remote.uri
 
     def place(self, stage: str, version: int, config: Any, inputs: Mapping[str, Artifact]) -> Artifact:
         """Returns where the result of `stage` stands; `version` changes when the stage's code changes its result."""
@@ -134,7 +154,10 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, *artifacts: Artifact) -> Iterator[list[Artifact]]:
-        """Holds the locks of `artifacts` and yields those still to be made, their `work` directories ready."""
+        """Holds the locks of `artifacts` and yields those still to be made, their `work` directories ready.
+
+        Those that are finished only at the store's URI are fetched first; those that are finished only here are sent last.
+        """
         with contextlib.ExitStack() as locks:
             for artifact in sorted(artifacts, key=lambda a: (a.stage, a.key)):
                 artifact.path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +167,78 @@ class Store:
                 except BlockingIOError:  # a second run of the same stage waits here, then finds it done
                     progress.tell(f"{artifact.stage}: waiting for another run of it", 0, 1)
                     fcntl.flock(lock, fcntl.LOCK_EX)
+            sent = self._sent(artifacts)
+            for artifact in artifacts:
+                if artifact.key in sent and not artifact.exists:
+                    self._fetch(artifact)
             missing = [artifact for artifact in artifacts if not artifact.exists]
             for artifact in missing:
                 artifact.scratch.mkdir(parents=True, exist_ok=True)
-            yield missing
+            unsent = [artifact for artifact in artifacts if artifact.key not in sent]
+            try:
+                yield missing
+            except BaseException:
+                with contextlib.suppress(Failed):  # what ended the body is what to tell
+                    self._send(unsent)
+                raise
+            self._send(unsent)
+
+    def held(self, artifacts: Iterable[Artifact]) -> set[str]:
+        """Returns the keys of those of `artifacts` that are finished, here or at the store's URI."""
+        artifacts = list(artifacts)
+        here = {artifact.key for artifact in artifacts if artifact.exists}
+        return here | self._sent([artifact for artifact in artifacts if artifact.key not in here])
+
+    def keep(self, name: str, data: bytes, mode: int = 0o666) -> None:
+        """Writes a file apart from the artifacts (a result, a sealed truth); `name` is relative, `mode` before the umask."""
+        write_bytes(self.root / name, data, mode)
+        if self.remote is not None:
+            self.remote.write(name, data)
+
+    def kept(self, name: str) -> bytes | None:
+        """Returns what `keep` wrote, or None where there is nothing."""
+        if (self.root / name).is_file():
+            return (self.root / name).read_bytes()
+        return self.remote.read(name) if self.remote is not None and self.remote.found([name]) else None
+
+    def check_writable(self) -> None:
+        """Raises Refused where the store is at a URI at which nothing can be written."""
+        if self.remote is not None:
+            self.remote.check_writable()
+
+    def _sent(self, artifacts: Sequence[Artifact]) -> set[str]:
+        """Returns the keys of those that are finished at the store's URI."""
+        if self.remote is None or not artifacts:
+            return set()
+        records = {f"{artifact.stage}/{artifact.key}/{RECORD}": artifact.key for artifact in artifacts}
+        return {records[name] for name in self.remote.found(list(records))}
+
+    def _send(self, artifacts: Sequence[Artifact]) -> None:
+        """Copies those of `artifacts` that are finished to the store's URI, each one's record last."""
+        for artifact in artifacts:
+            if self.remote is not None and artifact.exists:
+                self.remote.send(artifact.path, f"{artifact.stage}/{artifact.key}", [*artifact.hashes, TIMING, RECORD])
+
+    def _fetch(self, artifact: Artifact) -> None:
+        """Copies a finished artifact from the store's URI, whole or not at all; raises Failed for one that was changed."""
+        name, aside = f"{artifact.stage}/{artifact.key}", artifact.path.with_name(artifact.key + ".fetched")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        hashes = _recorded(self.remote.read(f"{name}/{RECORD}"), artifact)
+        if hashes is None:
+            raise Failed(f"{self.remote.uri}/{name}/{RECORD} is no record of {name}: delete {name} there and run again")
+        self.remote.fetch(name, hashes | {TIMING: None, RECORD: None}, aside)
+        sync_directory(aside)
+        os.replace(aside, artifact.path)
+        sync_directory(artifact.path.parent)
+
+
+def _recorded(data: bytes, artifact: Artifact) -> dict[str, str] | None:
+    """Returns the hashes in what should be the record of `artifact`; None for another's, or for names outside of it."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        record = json.loads(data)
+        files = {str(name): str(value) for name, value in record["files"].items()}
+        inside = not any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in files)
+        if inside and (record["stage"], record["key"]) == (artifact.stage, artifact.key):
+            return files
+    return None

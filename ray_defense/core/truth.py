@@ -2,14 +2,13 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import write_bytes
+from ray_defense.core.store import Store
 
 
 @dataclass(frozen=True)
@@ -25,24 +24,24 @@ class Truth:
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Truth))
 
 
-def _file(store_root: Path, suspect_key: str) -> Path:
-    return store_root / "truth" / suspect_key / "truth.parquet"
+def _name(suspect_key: str) -> str:
+    return f"truth/{suspect_key}/truth.parquet"
 
 
-def seal(store_root: Path, suspect_key: str, truth: Truth) -> None:
-    """Writes the truth of the suspect dataset `suspect_key`, apart from it and readable by its owner only."""
-    path = _file(store_root, suspect_key)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def seal(store: Store, suspect_key: str, truth: Truth) -> None:
+    """Keeps the truth of the suspect dataset `suspect_key`, apart from it and here readable by its owner only."""
+    file = _name(suspect_key)
+    (store.root / file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     columns = {name: getattr(truth, name) for name in _COLUMNS}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    write_bytes(path, sink.getvalue().to_pybytes(), mode=0o600)
+    store.keep(file, sink.getvalue().to_pybytes(), mode=0o600)
 
 
-def unseal(store_root: Path, suspect_key: str) -> Truth:
+def unseal(store: Store, suspect_key: str) -> Truth:
     """Returns the sealed truth; raises Refused where there is none (nobody poisoned that dataset for us)."""
-    path = _file(store_root, suspect_key)
-    if not path.is_file():
-        raise Refused(f"there is no sealed truth for the dataset {suspect_key} in {store_root}")
-    table = pq.read_table(path)
+    data = store.kept(_name(suspect_key))
+    if data is None:
+        raise Refused(f"there is no sealed truth for the dataset {suspect_key} in {store}")
+    table = pq.read_table(pa.BufferReader(data))
     return Truth(**{name: table[name].to_numpy() for name in _COLUMNS})

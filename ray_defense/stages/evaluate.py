@@ -208,7 +208,7 @@ def samples(suspect: Artifact, split: Artifact, context: Context, *, truth: bool
     rows = read_split(split.path / "split.parquet")
     columns: dict[str, Sequence] = {"index": rows.index, "score": rows.score, "split": rows.split.tolist()}
     if truth:
-        known = unseal(context.store.root, suspect.key)
+        known = unseal(context.store, suspect.key)
         order = np.searchsorted(known.index, rows.index)
         columns |= {name: getattr(known, name)[order] for name in ("poisoned", "cover", "true_label")}
     return pa.table(columns)
@@ -237,14 +237,12 @@ def judge_trace(trace: Artifact, suspect: Artifact, split: Split, context: Conte
     """
     if trace.inputs["suspect"] != suspect.key:
         raise Refused(f"{trace.path} is of the dataset {trace.inputs['suspect']}, not of {suspect.key}: give that one")
-    known, table = unseal(context.store.root, suspect.key), pq.read_table(trace.path / "scores.parquet")
+    known, table = unseal(context.store, suspect.key), pq.read_table(trace.path / "scores.parquet")
     epochs, found = table["epoch"].to_numpy(), []
     for epoch in np.unique(epochs):
         index, score = (table[name].to_numpy()[epochs == epoch] for name in ("index", "score"))
         parts = split_by_score(score, split.clean_fraction, split.poison_fraction)
-        names = np.full(len(score), "uncertain", dtype="U9")
-        names[parts.trusted], names[parts.poisoned] = "trusted", "poisoned"
         poisoned = known.poisoned[np.searchsorted(known.index, index)]
-        rows = pa.table({"score": score, "split": names.tolist(), "poisoned": poisoned})
+        rows = pa.table({"score": score, "split": parts.names().tolist(), "poisoned": poisoned})
         found.append({"epoch": int(epoch), **split_quality(rows)})
     return found

@@ -89,7 +89,7 @@ def run(config: Poison, cut: shard.Shard, source: Source, armed: Armed, context:
         def seal_truth() -> None:
             index = ShardSet(artifact.work).index
             truth = Truth(index, np.isin(index, poisoned), np.isin(index, cover), labels[index])
-            seal(context.store.root, artifact.key, truth)
+            seal(context.store, artifact.key, truth)
 
         change = Stamp(armed, poisoned, cover, num_classes)
         shard.make(artifact, cut, source, labels, change, context, before_publishing=seal_truth)

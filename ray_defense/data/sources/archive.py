@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ray_defense.core.cache import cache_folder
 from ray_defense.core.errors import Refused
 
 MAX_ARCHIVE_BYTES = 2**28  # the official ones have 170 MB
@@ -32,12 +33,6 @@ class Records:
     train: tuple[str, ...]  # members of the archive, in order
     test: tuple[str, ...]
     label_bytes: int
-
-
-def cache_folder() -> Path:
-    """Returns RAY_DEFENSE_CACHE, or `ray_defense` in the user's XDG cache."""
-    own = os.environ.get("RAY_DEFENSE_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ray_defense"
 
 
 def fetch(url: str, md5: str, remedy: str) -> Path:
