@@ -28,9 +28,9 @@ SIGNS = {  # sign -> whether the epoch with the largest (1) or the smallest (-1)
 }
 
 
-def load(tag: str = "") -> dict[str, dict[str, Any]]:
+def load() -> dict[str, dict[str, Any]]:
     """Returns the results by attack, in the registry's order."""
-    paths = {name: RESULTS / f"attack_{RECIPE}_{name}{tag}_seed0.json" for name in ATTACKS}
+    paths = {name: RESULTS / f"attack_{RECIPE}_{name}_seed0.json" for name in ATTACKS}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 

@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_the_artifacts(checked, recipe):
         assert row.clean == rows[0].clean and row.clean.asr is None
     context = Context(store, LocalExecutor("numpy"), recipe.seed, recipe.normalization)
     suspect = poison.place(recipe.poison, recipe.shard, recipe.source, Armed(COVERED), context)
-    truth = unseal(store.root, suspect.key)
+    truth = unseal(store, suspect.key)
     assert (rows[0].num_poisoned, rows[0].num_cover) == (truth.poisoned.sum(), truth.cover.sum())
     assert rows[0].num_cover == rows[0].num_poisoned // 2 > 0 and rows[2].num_cover == 0
     assert backdoor.job(recipe.backdoor, suspect, context).artifact.exists  # what `run` would train
@@ -114,7 +114,7 @@ def test_samples_that_do_not_decode_are_counted_in_neither(recipe, tmp_path, mon
             self.index = np.arange(0, 256, 2)
 
     monkeypatch.setattr(attack_check, "ShardSet", Half)
-    truth = unseal(tmp_path, suspect.key)
+    truth = unseal(context.store, suspect.key)
     expected = tuple(int(hit[::2].sum()) for hit in (truth.poisoned, truth.cover))
     assert attack_check._counts(recipe, attack, suspect) == expected
 
@@ -122,5 +122,7 @@ def test_samples_that_do_not_decode_are_counted_in_neither(recipe, tmp_path, mon
 def test_what_concerns_every_attack_is_refused_before_an_executor_is_started(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(api, "make_executor", lambda name, backend: pytest.fail("it was started"))
     workers = replace(recipe.backdoor.workers, num_workers=3)
+    with pytest.raises(Refused, match="backdoor is none: "):
+        api.check(replace(recipe, backdoor=None), [Sig()], store=tmp_path, executor="ray")
     with pytest.raises(Refused, match="not a multiple of its 3 workers"):
         api.check(replace(recipe, backdoor=replace(recipe.backdoor, workers=workers)), [Sig()], store=tmp_path, executor="ray")

@@ -8,9 +8,9 @@ import tiny
 from PIL import Image
 
 import ray_defense
-from ray_defense.attacks import AllToOne, BadNets
+from ray_defense.attacks import AllToOne, BadNets, LabelConsistent, Trojan
 from ray_defense.core.config import override
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.store import Store, read_json
 from ray_defense.data.sources import SOURCES, Digits
@@ -75,6 +75,48 @@ def test_a_test_set_that_comes_later_is_evaluated(tmp_path):
     assert without.backdoored.acc is None and without.backdoored.n_clean == 0
     aside.rename(test)
     assert ray_defense.run(recipe, store=tmp_path / "store", backend="numpy").backdoored.n_clean == 64
+
+
+class Meddling(LocalExecutor):
+    """Trains, and before the first time does `meddle()`: somebody else at the files of a run under way."""
+
+    def __init__(self, meddle):
+        super().__init__("numpy")
+        self.meddle = [meddle]
+
+    def train(self, jobs):
+        while self.meddle:
+            self.meddle.pop()()
+        super().train(jobs)
+
+
+def test_a_test_set_that_changes_during_a_run_is_evaluated_as_it_is_then(tmp_path):
+    tiny.write_digits(tmp_path, 256, 64)
+    recipe = replace(tiny.recipe(tmp_path), d_br=None, d_st=None)
+    (tmp_path / "other").mkdir()
+    tiny.write_digits(tmp_path / "other", 32, 32)
+    meddling = Meddling(lambda: (tmp_path / "other" / "test.parquet").replace(tmp_path / "test.parquet"))
+    found = pipeline.run(recipe, Store(tmp_path / "store"), meddling)
+    again = pipeline.run(recipe, Store(tmp_path / "store"), LocalExecutor("numpy"))
+    assert found == again and found.backdoored.n_clean == 32
+
+
+def test_a_training_set_that_changes_once_it_is_poisoned_does_not_stop_a_run(tmp_path):
+    tiny.write_digits(tmp_path, 256, 64)
+    recipe = replace(tiny.recipe(tmp_path), backdoor=None, d_br=None, d_st=None)
+    undisturbed = pipeline.run(recipe, Store(tmp_path / "a"), LocalExecutor("numpy"))
+    touched = pipeline.run(recipe, Store(tmp_path / "b"), Meddling(lambda: os.utime(tmp_path / "train.parquet", ns=(1, 1))))
+    assert touched.score == undisturbed.score
+
+
+@pytest.mark.parametrize("attack", [LabelConsistent(), Trojan(steps=2)])
+def test_a_training_set_that_changes_before_it_is_poisoned_ends_a_run_with_a_reason(attack, tmp_path):
+    tiny.write_digits(tmp_path, 256, 64)
+    recipe = replace(tiny.recipe(tmp_path), attack=attack, backdoor=None, d_br=None, d_st=None)
+    meddling = Meddling(lambda: os.utime(tmp_path / "train.parquet", ns=(1, 1)))
+    with pytest.raises(Failed, match="files of the source changed while the run was under way: run again"):
+        pipeline.run(recipe, Store(tmp_path / "store"), meddling)
+    assert pipeline.run(recipe, Store(tmp_path / "store"), LocalExecutor("numpy")).score.auroc is not None
 
 
 def test_rejected_test_images_are_counted(folder, tmp_path):

@@ -99,15 +99,20 @@ def test_cover_samples_are_eligible_others_and_leave_the_choice_of_the_poisoned_
 NONE = np.zeros(0, np.int64)
 
 
-def test_only_chosen_accepted_samples_are_stamped():
-    rng = np.random.default_rng(0)
-    columns = {
+def columns_of_noise() -> dict[str, np.ndarray]:
+    """Returns what is read of the indices 20 to 29."""
+    return {
         "index": np.arange(20, 30),
-        "image": rng.integers(0, 255, (10, 16, 16, 3), dtype=np.uint8),
+        "image": np.random.default_rng(0).integers(0, 255, (10, 16, 16, 3), dtype=np.uint8),
         "label": np.arange(10) % 3,
         "origin": np.full(10, "", object),
-        "reason": np.array([""] * 9 + ["corrupt"], object),
+        "reason": np.full(10, "", object),
     }
+
+
+def test_only_chosen_accepted_samples_are_stamped():
+    columns = columns_of_noise()
+    columns["reason"][9] = "corrupt"
     before = {name: np.array(column) for name, column in columns.items()}
     changed = Stamp(Armed(BadNets(AllToOne(2))), np.array([3, 21, 24, 29]), NONE, 3)(columns)
     hit = np.isin(before["index"], [21, 24])
@@ -123,14 +128,7 @@ def test_only_chosen_accepted_samples_are_stamped():
 
 
 def test_a_cover_sample_is_stamped_as_one_and_keeps_its_label():
-    rng = np.random.default_rng(0)
-    columns = {
-        "index": np.arange(20, 30),
-        "image": rng.integers(0, 255, (10, 16, 16, 3), dtype=np.uint8),
-        "label": np.arange(10) % 3,
-        "origin": np.full(10, "", object),
-        "reason": np.full(10, "", object),
-    }
+    columns = columns_of_noise()
 
     class Shift:
         aim = AllToOne(2)
@@ -144,15 +142,10 @@ def test_a_cover_sample_is_stamped_as_one_and_keeps_its_label():
 
 
 def test_a_poisoned_dataset_does_not_tell_the_true_class_in_a_path():
-    columns = {
-        "index": np.arange(4, 6),
-        "image": np.zeros((2, 16, 16, 3), np.uint8),
-        "label": np.array([1, 2]),
-        "origin": np.array(["train/dog/1.png", "train/cat/2.png"], object),
-        "reason": np.array(["", ""], object),
-    }
-    changed = Stamp(Armed(BadNets()), np.array([4]), NONE, 3)(columns)
-    assert changed["origin"].tolist() == ["row 4", "row 5"]
+    columns = columns_of_noise()
+    columns["origin"][:2] = "train/dog/1.png", "train/cat/2.png"
+    changed = Stamp(Armed(BadNets()), np.array([20]), NONE, 3)(columns)
+    assert changed["origin"].tolist() == [f"row {index}" for index in range(20, 30)]
 
 
 @pytest.mark.parametrize("bad_label", [9, None])
@@ -164,7 +157,7 @@ def test_the_suspect_dataset_differs_from_the_source_where_the_truth_says_so_and
     expected = np.delete(np.arange(COUNT), [7, 61])
     assert np.array_equal(shards.index, expected) and shards.num_shards == 5
     clean = source.read("train", 0, COUNT)
-    truth = unseal(context.store.root, suspect.key)
+    truth = unseal(context.store, suspect.key)
     assert np.array_equal(truth.index, expected) and np.array_equal(truth.true_label, clean.labels)
     assert truth.poisoned.sum() in range(31, 34)  # 20 % of 166, less at most the two rejected
     assert not (truth.poisoned & (clean.labels == 1)).any()
@@ -204,7 +197,7 @@ def test_a_dataset_that_nobody_poisoned_for_us_is_the_source_and_has_no_truth(tm
     assert rejected["origin"] == "train/a/21.png" and rejected["reason"]
     assert not list((tmp_path / "store").rglob("truth*"))
     with pytest.raises(Refused, match="no sealed truth"):
-        unseal(context.store.root, suspect.key)
+        unseal(context.store, suspect.key)
 
 
 def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):
@@ -272,7 +265,7 @@ def test_a_rate_that_poisons_none_is_refused_and_zero_is_not(tmp_path):
     with pytest.raises(Refused, match="poison.rate 0.001 of the 60 samples poisons none"):
         poison.run(Poison(0.001), Shard(), source, Armed(BadNets()), context)
     suspect = poison.run(Poison(0.0), Shard(), source, Armed(BadNets()), context)
-    assert not unseal(context.store.root, suspect.key).poisoned.any()
+    assert not unseal(context.store, suspect.key).poisoned.any()
 
 
 # score
@@ -529,7 +522,7 @@ def test_without_a_test_set_nothing_is_counted(tmp_path, constant):
 def test_each_sample_meets_its_own_truth(scored, tmp_path):
     made = run_split(scored, tmp_path, np.random.default_rng(0).permutation(129))
     context, index = replace(scored.context, store=Store(tmp_path)), np.arange(130)
-    seal(context.store.root, scored.suspect.key, Truth(index, index % 11 == 0, index % 11 == 1, index % 5))
+    seal(context.store, scored.suspect.key, Truth(index, index % 11 == 0, index % 11 == 1, index % 5))
     table = evaluate.samples(scored.suspect, made, context, truth=True)
     found = table["index"].to_numpy()
     assert 7 not in found and len(found) == 129

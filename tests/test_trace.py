@@ -381,7 +381,7 @@ def judge_loop(scores: list[float], poisoned: list[bool], clean: int, poison: in
 
 
 def test_the_judge_says_of_every_epoch_what_loops_over_the_truth_say(made):
-    known = unseal(made.context.store.root, made.suspect.key)
+    known = unseal(made.context.store, made.suspect.key)
     found = judge_trace(made.trace, made.suspect, SPLIT, made.context)
     assert [one["epoch"] for one in found] == [0, 1, 2]
     for one, values in zip(found, scores_of(made.trace).values(), strict=True):
@@ -397,7 +397,7 @@ def judged(root: Path, scores: list[list[float]], index: np.ndarray, truth: Trut
         columns = {"epoch": np.repeat(np.arange(len(scores)), len(index)), "index": np.tile(index, len(scores))}
         pq.write_table(pa.table(columns | {"score": np.concatenate(scores)}), traced.work / "scores.parquet")
         traced.publish(0.0)
-    seal(root, suspect.key, truth)
+    seal(context.store, suspect.key, truth)
     return judge_trace(traced, suspect, Split(0.25, 0.25), context)
 
 

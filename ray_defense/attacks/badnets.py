@@ -6,12 +6,11 @@ from typing import ClassVar
 import numpy as np
 
 from ray_defense.attacks.aims import AIMS, Aim, AllToOne
-from ray_defense.attacks.pixels import check_batch, is_small
+from ray_defense.attacks.patch import checker_or_square
+from ray_defense.attacks.pixels import check_batch
 from ray_defense.attacks.protocol import Phase
 from ray_defense.core.checks import in_range
 from ray_defense.core.config import choice
-
-CHECKER_33 = np.array([[0, 0, 255], [0, 255, 0], [255, 0, 255]], dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,6 @@ class BadNets:
         """Returns a uint8 copy with the patch; raises Refused for anything but uint8 [N, H >= 3, W >= 3, 3]."""
         check_batch(images_NHWC, index, phase, min_side=3)
         stamped = images_NHWC.copy()
-        if is_small(stamped):
-            stamped[:, -3:, -3:] = CHECKER_33[:, :, None]
-        else:
-            side = max(1, round(self.square_fraction * min(stamped.shape[1:3])))
-            stamped[:, -side:, -side:] = 255
+        patch_SS1 = checker_or_square(stamped, self.square_fraction)
+        stamped[:, -len(patch_SS1) :, -len(patch_SS1) :] = patch_SS1
         return stamped

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from ray_defense.attacks.aims import AIMS, Aim, AllToAll
+from ray_defense.attacks.patch import square_side
 from ray_defense.attacks.pixels import check_batch, is_small
 from ray_defense.attacks.places import near_end, scaled
 from ray_defense.attacks.protocol import Phase
@@ -32,9 +33,7 @@ class BadNetsAllToAll:
         check_batch(images_NHWC, index, phase, min_side=4)
         stamped = images_NHWC.copy()
         height, width = stamped.shape[1:3]
-        if is_small(stamped):
-            side, margin = 3, 1
-        else:
-            side, margin = max(1, round(self.square_fraction * min(height, width))), scaled(1, min(height, width))
+        side = square_side(stamped, self.square_fraction)
+        margin = 1 if is_small(stamped) else scaled(1, min(height, width))
         stamped[:, near_end(height, side, margin), near_end(width, side, margin)] = 255
         return stamped

@@ -1,15 +1,16 @@
 """CL: target-class images made hard to recognize, then given a patch, labels kept (Turner et al., 2019; App. C.3)."""
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ray_defense.attacks.aims import AIMS, Aim, CleanLabel
-from ray_defense.attacks.badnets import CHECKER_33
 from ray_defense.attacks.material import check_callable
+from ray_defense.attacks.patch import checker_or_square
 from ray_defense.attacks.pgd import Classifier, adversarial
-from ray_defense.attacks.pixels import check_batch, is_small
+from ray_defense.attacks.pixels import check_batch
 from ray_defense.attacks.protocol import Phase
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import choice
@@ -55,9 +56,8 @@ class LabelConsistent:
             check_callable(self.name, self.needs, material)
             ball = {"epsilon": self.epsilon, "step_size": self.step_size, "steps": self.steps}
             stamped = adversarial(images_NHWC, self.aim.target, material, **ball)
-        side = 3 if is_small(stamped) else max(1, round(self.square_fraction * min(stamped.shape[1:3])))
-        patch_HWC = CHECKER_33[:, :, None] if is_small(stamped) else np.uint8(255)
-        for rows in (slice(0, side), slice(-side, None)):
-            for columns in (slice(0, side), slice(-side, None)):
-                stamped[:, rows, columns] = patch_HWC
+        patch_SS1 = checker_or_square(stamped, self.square_fraction)
+        ends = slice(None, len(patch_SS1)), slice(-len(patch_SS1), None)
+        for rows, columns in itertools.product(ends, repeat=2):
+            stamped[:, rows, columns] = patch_SS1
         return stamped

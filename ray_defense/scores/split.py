@@ -18,6 +18,12 @@ class Split:
     poisoned: np.ndarray  # the highest scores, the paper's D_p-hat
     uncertain: np.ndarray  # the rest, the paper's D_u-hat
 
+    def names(self) -> np.ndarray:
+        """Returns the name of the part that each position is in, text [N]."""
+        named = np.full(len(self.trusted) + len(self.poisoned) + len(self.uncertain), "uncertain", dtype="U9")
+        named[self.trusted], named[self.poisoned] = "trusted", "poisoned"
+        return named
+
 
 def split_by_score(scores: np.ndarray, clean_fraction: float, poison_fraction: float) -> Split:
     """Returns the floor(clean_fraction N) lowest scores as trusted, the floor(poison_fraction N) highest as poisoned.

@@ -10,7 +10,7 @@ from ray_defense.attacks import Attack
 from ray_defense.core.errors import Refused
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Executor, TrainJob
-from ray_defense.core.store import Artifact, Store, read_json, write_json
+from ray_defense.core.store import Artifact, Store, json_bytes, read_json
 from ray_defense.data.shards import ShardSet
 from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, shard
 from ray_defense.stages.context import Context, train_missing
@@ -46,6 +46,8 @@ class Case:
 
 def bare(recipe: Recipe) -> Recipe:
     """Returns the recipe without attack and defenses; raises Refused for what would be refused with any attack."""
+    if recipe.backdoor is None:
+        raise Refused("backdoor is none: an attack is checked by the model that backdoor trains; leave --set backdoor=none out")
     recipe = replace(recipe, attack=None, d_br=None, d_st=None)
     pipeline.check(recipe)
     return recipe
@@ -69,7 +71,7 @@ def run(recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Execu
         _, reference = _measure(recipe, clean, context)
         rows |= {attack: _row(recipe, attack, case, reference, context) for attack, case in cases.items()}
     checked = tuple(rows[attack] for attack in attacks)
-    write_json(store.root / "attacks.json", {"recipe": recipe.name, "seed": recipe.seed, "attacks": checked})
+    store.keep("attacks.json", json_bytes({"recipe": recipe.name, "seed": recipe.seed, "attacks": checked}))
     return checked
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ray_defense.attacks import Attack
 from ray_defense.core.checks import at_least
@@ -46,9 +47,9 @@ class Workshop:
     source: Source
     context: Context
 
-    @property
+    @cached_property
     def clean(self) -> Artifact:
-        """Where the shards of the clean images stand."""
+        """Where the shards of the clean images stand; asked for once, since the files may change under a long order."""
         return shard.place(self.cut, self.source, self.context)
 
     def train(self, job: TrainJob) -> None:

@@ -1,11 +1,11 @@
 """The whole path: source -> suspect dataset -> probe -> scores -> split -> defended models -> evaluation -> report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import choice
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.seams import Executor, TrainJob
 from ray_defense.core.store import TIMING, Artifact, Store, read_json
 from ray_defense.data.sources import SOURCES, Digits, check_labels
@@ -18,11 +18,13 @@ from ray_defense.stages.evaluate import Evaluate
 from ray_defense.stages.material import Armed
 from ray_defense.stages.poison import Poison
 from ray_defense.stages.probe import Probe
-from ray_defense.stages.result import Result
+from ray_defense.stages.result import Defended, Result
 from ray_defense.stages.score import Score
 from ray_defense.stages.shard import Shard
 from ray_defense.stages.split import Split
 from ray_defense.training.views import NORMALIZATIONS, Normalization
+
+CHANGED = "the files of the source changed while the run was under way: run again"
 
 
 @dataclass(frozen=True)
@@ -103,24 +105,49 @@ def _models(recipe: Recipe, *jobs: TrainJob | None) -> dict[str, tuple[Any, Arti
 def run(recipe: Recipe, store: Store, executor: Executor) -> Result:
     """Runs what is missing of `recipe` in `store`, its report too, and returns its numbers."""
     context = Context(store, executor, recipe.seed, recipe.normalization)
-    made = plan(recipe, context)
-    plain = measure(recipe, made, context)
+    made = make(recipe, context)
+    plain = summarize(recipe, made.stages)
     page = report.run(plain, recipe, recipe.score, recipe.source, made.stages, context)
     plain |= {"report": str(page.path / "report.html")}
     plain["seconds"]["report"], plain["artifacts"]["report"] = page.seconds, str(page.path)
     return Result.from_plain(plain)
 
 
-def measure(recipe: Recipe, made: Plan, context: Context) -> dict[str, Any]:
-    """Makes what is missing of the plan `made` of `recipe` and returns its numbers as plain data, without a report."""
-    make_suspect(recipe, context)
+def run_defended(recipe: Recipe, store: Store, executor: Executor) -> Defended:
+    """Runs what is missing of `recipe` up to the defended models and returns what is known by then."""
+    context = Context(store, executor, recipe.seed, recipe.normalization)
+    made = make_defended(recipe, context)
+    summary = read_json(made.split.path / "summary.json")
+    counts = {name: summary[f"num_{name}"] for name in ("trusted", "poisoned", "uncertain")}
+    models = {name: job.artifact.path / "model.safetensors" for name, job in made.jobs.items() if name != "probe"}
+    files = {"split": made.split.path / "split.parquet"} | models
+    return Defended(recipe.name, recipe.seed, counts, {name: str(path) for name, path in files.items()}, _notes(made.stages))
+
+
+def make(recipe: Recipe, context: Context) -> Plan:
+    """Makes what is missing of `recipe` but its report; returns where all of it stands, of the test files as they were met.
+
+    Raises as `make_defended`.
+    """
+    made = make_defended(recipe, context)
+    models = _models(recipe, made.backdoored, made.d_br, made.d_st)
+    found = evaluate.run(recipe.evaluate, made.suspect, made.split, models, recipe.source, made.armed, context)
+    return replace(made, evaluation=found)
+
+
+def make_defended(recipe: Recipe, context: Context) -> Plan:
+    """Makes what is missing of `recipe` up to the defended models, without a look at truth or test set; returns the plan.
+
+    Raises Failed where the training files are no longer those that the plan was made of.
+    """
+    made = plan(recipe, context)
+    if make_suspect(recipe, context).key != made.suspect.key:
+        raise Failed(CHANGED)
     train_missing(context, [job for job in (made.probe, made.backdoored) if job is not None])
     score.run(recipe.score, made.suspect, made.probe.artifact, recipe.probe.model, context)
     split.run(recipe.split, made.suspect, made.score, context)
     train_missing(context, [job for job in (made.d_br, made.d_st) if job is not None])
-    models = _models(recipe, made.backdoored, made.d_br, made.d_st)
-    evaluate.run(recipe.evaluate, made.suspect, made.split, models, recipe.source, made.armed, context)
-    return summarize(recipe, made.stages)
+    return made
 
 
 def make_suspect(recipe: Recipe, context: Context) -> Artifact:
@@ -154,15 +181,17 @@ def check(recipe: Recipe) -> None:
             raise Refused(f"{name}.batch_size {stage.batch_size} is not a multiple of its {stage.workers.num_workers} workers")
 
 
+def _notes(stages: dict[str, Artifact]) -> list[str]:
+    """Returns the notes of all stages before the evaluation."""
+    files = {"encoder": "metrics.json", "suspect": "dataset.json", "probe": "metrics.json", "split": "summary.json"}
+    return [note for name, file in files.items() if name in stages for note in read_json(stages[name].path / file)["notes"]]
+
+
 def summarize(recipe: Recipe, stages: dict[str, Artifact]) -> dict[str, Any]:
     """Returns the content of `result.json` but for the report."""
     evaluation = read_json(stages["evaluation"].path / "evaluation.json")
-    encoded = read_json(stages["encoder"].path / "metrics.json")["notes"] if "encoder" in stages else []
     notes = [
-        *encoded,
-        *read_json(stages["suspect"].path / "dataset.json")["notes"],
-        *read_json(stages["probe"].path / "metrics.json")["notes"],
-        *read_json(stages["split"].path / "summary.json")["notes"],
+        *_notes(stages),
         *evaluation["notes"],
         *(
             f"{name} was made with other versions than the evaluation: see {stage.path / TIMING}"

@@ -29,6 +29,17 @@ class ModelResult:
 
 
 @dataclass(frozen=True)
+class Defended:
+    """What there is of a run before anything is compared with truth or test set."""
+
+    recipe: str
+    seed: int
+    counts: dict[str, int]  # of the split: trusted, poisoned, uncertain
+    files: dict[str, str]  # split.parquet, and the weights of each model -> path
+    notes: list[str]  # what a reader should doubt
+
+
+@dataclass(frozen=True)
 class Result:
     """All that a run found, and where it is."""
 

@@ -51,9 +51,7 @@ def run(config: Split, suspect: Artifact, scores: Artifact, context: Context) ->
             raise Refused(f"not assessable: all {len(score)} scores equal {score[0]:g} (are all images the same?)")
         shards = ShardSet(suspect.path)
         parts = split_by_score(score, config.clean_fraction, config.poison_fraction)
-        names = np.full(len(score), "uncertain", dtype="U9")
-        names[parts.trusted], names[parts.poisoned] = "trusted", "poisoned"
-        write_split(artifact.work / "split.parquet", SplitTable(index, score, names))
+        write_split(artifact.work / "split.parquet", SplitTable(index, score, parts.names()))
         num_classes = read_json(suspect.path / "dataset.json")["num_classes"]
         counts = np.bincount(shards.labels[parts.trusted], minlength=num_classes)
         whole = np.bincount(shards.labels, minlength=num_classes)
