@@ -13,6 +13,7 @@ usage() {
     cat >&2 <<END
 usage: ./run.sh demo [options]       the whole path on a small dataset
        ./run.sh test [pytest args]   the tests
+       ./run.sh test chaos           every fault at every stage: half an hour of killed processes
        ./run.sh COMMAND ...          any command of ray-defense: run, sweep, attacks, list, doctor, --help
 END
     exit 2
@@ -167,6 +168,10 @@ export PYTHONPATH
 if [ "$1" = test ]; then
     shift
     cd "$root"
+    if [ "${1-}" = chaos ]; then
+        shift
+        set -- -m chaos "$@"
+    fi
     exec "$python" -m pytest -q "$@"
 fi
 exec "$python" -m ray_defense "$@"

@@ -1,43 +1,71 @@
-"""The same bytes of scores six ways: one and two Ray actors and this process, each through FFCV and through NumPy.
+"""The same bytes of scores and split: without Ray, with 1, 2 and 4 actors on 1 and 2 nodes, killed and resumed.
 
-python benchmarks/identical_scores.py
+Nodes are raylets of one machine. python benchmarks/identical_scores.py
 """
 
+import shutil
+import signal
+import sys
 import tempfile
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from machine import record
 
-from ray_defense.cluster import RayExecutor
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
-from ray_defense.recipes import digits_badnets
-from ray_defense.stages import poison, probe, score
-from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.material import Armed
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+import faults  # noqa: E402
+
+CHANGES = faults.SCORES_ONLY | {"score.batch_size": "125", "score.block_size": "125"}  # 12 blocks
 
 
-def measure() -> dict[str, object]:
-    """Returns the SHA-256 of scores.parquet for every way; suspect dataset and probe are made once."""
-    recipe, hashes = digits_badnets(), {}
+def run(task: faults.Task, address: str | None) -> None:
+    """Runs the task, again after each kill of its driver; without an address, in this process."""
+    if address is None:
+        from ray_defense.core.local import LocalExecutor
+
+        return faults.run(task, LocalExecutor(task.backend))
+    while (done := faults.drive(task, address)).returncode == -signal.SIGKILL:
+        pass
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+
+
+def measure() -> dict[str, Any]:
+    """Returns the SHA-256 of scores.parquet and split.parquet for every way; suspect dataset and probe are made once."""
+    found: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as folder:
 
-        def place(executor, name: str) -> Context:
-            return Context(Store(Path(folder) / name), executor, recipe.seed, recipe.normalization)
+        def way(name: str, address: str | None, **given: Any) -> None:
+            store, first = Path(folder, f"store-{len(found)}"), Path(folder, "store-0")
+            if found:  # the later ones only score and split
+                shutil.copytree(first, store)
+                for made in ("score", "split"):
+                    shutil.rmtree(store / made)
+            run(faults.Task(str(store), "", "digits_badnets", CHANGES, **given), address)
+            made = {place.split("/")[0]: files for place, files in faults.hashes(store).items()}
+            found[name] = {stage: made[stage][f"{file}.parquet"] for stage, file in (("score", "scores"), ("split", "split"))}
 
-        first = place(LocalExecutor("numpy"), "first")
-        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, Armed(recipe.attack), first)
-        job = probe.job(recipe.probe, suspect, first)
-        train_missing(first, [job])
-        keeper = RayExecutor("numpy")
-        for (way, actors), backend in product((("local", None), ("ray", 1), ("ray", 2)), ("ffcv", "numpy")):
-            executor = LocalExecutor(backend) if actors is None else RayExecutor(backend, actors)
-            name = f"{way}, {actors or 'no'} actors, {backend}"
-            scores = score.run(recipe.score, suspect, job.artifact, recipe.probe.model, place(executor, name.replace(" ", "")))
-            hashes[name] = scores.hashes["scores.parquet"]
-        keeper.close()
-    return {"recipe": recipe.name, "sha256": hashes, "identical": len(set(hashes.values())) == 1}
+        for backend in ("numpy", "ffcv"):
+            way(f"no Ray, {backend}", None, backend=backend)
+        for nodes in (1, 2):
+            with faults.cluster(nodes, cpus=4) as made:
+                for actors, backend in product((1, 2, 4), ("numpy", "ffcv")):
+                    placement = {"actors": actors, "spread": True, "nodes": nodes}
+                    name = f"{actors} actors, {nodes} nodes, {backend}"
+                    way(name, made.address, backend=backend, placement=placement)
+                for target in faults.TARGETS if nodes == 2 else ():
+                    fault = faults.Fault(target, "scoring", str(Path(folder, f"struck-{target}")))
+                    way(
+                        f"2 actors, 2 nodes, {target} killed",
+                        made.address,
+                        placement={"actors": 2, "spread": True},
+                        fault=fault,
+                    )
+                    if not Path(fault.marker).exists():
+                        raise RuntimeError(f"the {target} was not killed")
+                    faults.mend(made, cpus=4)
+    return {"recipe": "digits_badnets", "sha256": found, "identical": len({str(one) for one in found.values()}) == 1}
 
 
 if __name__ == "__main__":

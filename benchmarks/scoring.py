@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from machine import record
 
 from ray_defense.cluster import RayExecutor  # isort: skip  (before ray: it sets what ray reads when it is imported)
 import ray  # isort: skip
-from ray_defense.cluster.scoring import run_blocks, start_actors
+from ray_defense.cluster.scoring import run_blocks, starter
+from ray_defense.core.placement import ANYWHERE
 from ray_defense.core.seams import BlockJob
 from ray_defense.core.store import Store
 from ray_defense.data.shards import ShardSet
@@ -32,6 +34,12 @@ from ray_defense.transforms import apply_all
 NUM_ACTORS = 2
 
 
+def pool(job: BlockJob) -> list[Any]:
+    """Returns the actors of one side."""
+    start = starter(job, "ffcv", ANYWHERE, NUM_ACTORS)
+    return [start() for _ in range(NUM_ACTORS)]
+
+
 class WarmPool(RayExecutor):
     """The Ray executor with scoring actors that are started once and reused."""
 
@@ -40,10 +48,10 @@ class WarmPool(RayExecutor):
     def score(self, job: BlockJob) -> None:
         if self.actors_up is None:
             start = time.perf_counter()
-            self.actors_up = start_actors(job, self.backend, NUM_ACTORS)
+            self.actors_up = pool(job)
             ray.get([actor.run.remote(job.blocks[0]) for actor in self.actors_up])
             self.startup_s = time.perf_counter() - start
-        run_blocks(self.actors_up, job.blocks, "score", job.patience_s)
+        run_blocks(self.actors_up, lambda: pool(job)[0], job.blocks, "score", job.patience_s)
 
 
 class BareForward:
@@ -78,7 +86,7 @@ def measure(model_name: str, images: int, repeats: int) -> dict[str, object]:
         save_weights(probe.path / "model.safetensors", build_model(model, 10, 0))
         blocks = score.plan(ShardSet(suspect.path), config.block_size)
         job = BlockJob(BareForward, [], lambda job, block: [], config, 0, probe, {}, {"model": model})
-        bare_actors = start_actors(job, "ffcv", NUM_ACTORS)
+        bare_actors = pool(job)
         halves = [blocks[number::NUM_ACTORS] for number in range(NUM_ACTORS)]
         stage_s, bare_s = [], []
         for _ in range(repeats + 1):

@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import settings
 
+CHAOS = pytest.StashKey[list[str]]()  # tables of `test_chaos`
+
 settings.register_profile("ray_defense", deadline=None, derandomize=True)
 settings.load_profile("ray_defense")
 
@@ -15,3 +17,10 @@ def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     tiny.write_digits(folder)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Prints what the fault tests found: which fault at which stage was recovered, and what it cost."""
+    for matrix in config.stash.get(CHAOS, []):
+        terminalreporter.section("killed processes, by stage")
+        terminalreporter.write_line(matrix)

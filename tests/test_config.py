@@ -220,3 +220,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_or_all():
 
 def test_the_demo_uses_one_model_shape_throughout():
     assert DEMO.probe.model == DEMO.backdoor.model == DEMO.d_st.model == SmallResNet()
+
+
+def test_a_placement_enters_no_fingerprint_and_refuses_what_it_cannot_mean():
+    from ray_defense.core.placement import Placement
+    from ray_defense.stages.pipeline import Recipe
+
+    assert "placement" not in canonical_json(Recipe("any"))
+    assert override(Placement(), "gpus_per_actor", "0.5").gpus_per_actor == 0.5
+    for wrong in ({"actors": 0}, {"gpus_per_actor": -0.5}, {"nodes": -1}):
+        with pytest.raises(Refused, match="placement"):
+            Placement(**wrong)

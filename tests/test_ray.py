@@ -15,9 +15,13 @@ from test_path import hashes
 
 import ray_defense
 from ray_defense.core.local import LocalExecutor
+from ray_defense.core.placement import Placement
+from ray_defense.core.seams import Room
 from ray_defense.core.store import Artifact, Store, read_json
-from ray_defense.stages import probe, score, shard, sweep
+from ray_defense.stages import halving, probe, score, shard, sweep
 from ray_defense.stages.context import Context, train_missing
+from ray_defense.stages.search import Search
+from ray_defense.stages.trials import Axis, grid, parse_axis
 from ray_defense.training.settings import Workers
 
 pytestmark = pytest.mark.ray
@@ -54,7 +58,7 @@ def test_one_actor_gives_the_bytes_of_two(ray, on_ray, digits, tmp_path):
     from ray_defense.cluster import RayExecutor
 
     recipe = tiny.recipe(digits)
-    one = context(tmp_path, RayExecutor("numpy", actors=1), digits)
+    one = context(tmp_path, RayExecutor("numpy", Placement(actors=1)), digits)
     suspect, probed = (stage_of(on_ray, name) for name in ("suspect", "probe"))
     scores = score.run(recipe.score, suspect, probed, recipe.probe.model, one)
     assert scores.hashes == stage_of(on_ray, "score").hashes
@@ -135,8 +139,16 @@ def refuse(item):
 def test_local_and_ray_executors_have_the_same_methods():
     from ray_defense.cluster import RayExecutor
 
-    for name in ("ingest", "train", "score", "map", "close"):
+    for name in ("ingest", "train", "score", "map", "room", "close"):
         assert callable(getattr(RayExecutor, name)) and callable(getattr(LocalExecutor, name))
+
+
+def test_the_room_on_ray_is_what_its_nodes_have_and_placement_wants(ray):
+    from ray_defense.cluster import RayExecutor
+
+    cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
+    assert RayExecutor("numpy").room(1) == Room(1, cpus, gpus, gpus or cpus)
+    assert RayExecutor("numpy", Placement(actors=3)).room(1).actors == 3
 
 
 class DyingScorer(score.Scorer):
@@ -155,7 +167,7 @@ def test_a_killed_actor_costs_its_blocks_and_changes_no_byte(ray, on_ray, digits
 
     recipe = tiny.recipe(digits)
     monkeypatch.setattr(score, "Scorer", DyingScorer)
-    here = context(tmp_path, RayExecutor("numpy", actors=2), digits)
+    here = context(tmp_path, RayExecutor("numpy", Placement(actors=2)), digits)
     suspect, probed = (stage_of(on_ray, name) for name in ("suspect", "probe"))
     scores = score.run(recipe.score, suspect, probed, recipe.probe.model, here)
     assert (tmp_path / "killed").exists()
@@ -171,7 +183,7 @@ def test_errors_of_ray_data_and_of_actors_are_the_errors_themselves(ray, on_ray,
     from ray_defense.core.errors import Refused
     from ray_defense.core.seams import IngestJob
 
-    executor = RayExecutor("numpy", actors=1)
+    executor = RayExecutor("numpy", Placement(actors=1))
     source = tiny.recipe(digits).source
     with pytest.raises(OSError, match="No space left") as full:
         executor.ingest(IngestJob([(0, 50)], shard.ReadRange(source), shard.unchanged, failing_write))
@@ -234,8 +246,8 @@ def test_a_sweep_on_ray_gives_the_table_of_a_local_one_though_a_trial_is_killed(
             super().sweep(replace(job, run=partial(first_time, tmp_path / "killed", job.run)))
 
     base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
-    axes = [sweep.parse_axis("score.tau=rotate,affine;flip,erase"), sweep.Axis("seed", ("0", "1"))]
-    trials = sweep.grid(base, axes)
+    axes = [parse_axis("score.tau=rotate,affine;flip,erase"), Axis("seed", ("0", "1"))]
+    trials = grid(base, axes)
     made = sweep.run(base, trials, Store(tmp_path / "ray"), Killing("numpy"))
     local = sweep.run(base, trials, Store(tmp_path / "local"), LocalExecutor("numpy"))
     assert (tmp_path / "killed").exists() and made.hashes == local.hashes
@@ -246,6 +258,36 @@ def test_a_trial_whose_training_wants_two_workers_gets_them(ray, digits, tmp_pat
     from ray_defense.cluster import RayExecutor
 
     base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
-    trials = sweep.grid(base, [sweep.Axis("probe.workers.num_workers", ("2",))])
+    trials = grid(base, [Axis("probe.workers.num_workers", ("2",))])
     (row,) = pq.read_table(sweep.run(base, trials, Store(tmp_path), RayExecutor("numpy")).path / "table.parquet").to_pylist()
     assert row["auroc"] is not None and row["refused"] is None
+
+
+def test_ray_stops_a_trial_that_does_worse_and_a_later_run_goes_on_where_it_stopped(ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
+    base = replace(base, probe=replace(base.probe, epochs=8))
+    axes = [Axis("probe.sgd.learning_rate", ("0.05", "1e-06", "1e-07", "1e-08")), Axis("split.clean_fraction", ("0.2", "0.4"))]
+    trials, store, way = grid(base, axes), Store(tmp_path / "ray"), halving.parse("probe.loss")
+    made = sweep.run(base, trials, store, RayExecutor("numpy"), way)
+    rows = pq.read_table(made.path / "table.parquet").to_pylist()
+    stopped = [row["trial"] for row in rows if row["stopped"]]
+    assert stopped and not {0, 1} & set(stopped)  # the best is never stopped, nor who shares its probe
+    assert all(row["auroc"] is None and "epoch" in row["stopped"] for row in rows if row["stopped"])
+    assert len(list(store.root.glob("probe/*.work/scratch/checkpoint.pt"))) == len(stopped) / 2
+    alone = sweep.run(base, trials, Store(tmp_path / "local"), LocalExecutor("numpy"))
+    whole = pq.read_table(alone.path / "table.parquet").to_pylist()
+    assert [row for row in rows if not row["stopped"]] == [row for row in whole if row["trial"] not in stopped]
+    again = sweep.run(base, trials, store, LocalExecutor("numpy"))  # without ASHA, in the same store
+    assert again.hashes == alone.hashes
+
+
+def test_a_search_on_ray_asks_for_what_a_local_one_does(ray, digits, tmp_path):
+    from ray_defense.cluster import RayExecutor
+
+    base = replace(tiny.recipe(digits), backdoor=None, d_br=None, d_st=None)
+    trials = grid(base, [parse_axis("score.tau=rotate,affine;flip,erase;affine,blur"), Axis("seed", ("0", "1"))])
+    way = Search(4, "poisoned_concentration", "max", batch=2)
+    made = sweep.run(base, trials, Store(tmp_path / "ray"), RayExecutor("numpy"), way)
+    assert made.hashes == sweep.run(base, trials, Store(tmp_path / "local"), LocalExecutor("numpy"), way).hashes

@@ -1,6 +1,8 @@
 """Ray Data: ranges of a source as read tasks that end as shards, and shards as a dataset for anything in Ray Data."""
 
 import contextlib
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from ray_defense.cluster.errors import original
 from ray_defense.core import progress
+from ray_defense.core.errors import Failed
 from ray_defense.core.seams import IngestJob
 from ray_defense.data.shards import ShardSet
 
@@ -77,10 +80,35 @@ def ingest(job: IngestJob) -> None:
         for step in (job.change, job.write):
             dataset = dataset.map_batches(partial(_change, step), batch_size=None, batch_format="numpy")
         try:
-            for done, _ in enumerate(dataset.iter_rows()):
+            for done, _ in enumerate(_watched(dataset.iter_rows, job.patience_s)):
                 progress.tell("suspect", done + 1, len(job.ranges))
         except ray.exceptions.RayError as error:
             raise original(error) from None
+
+
+def _watched(make: Callable[[], Iterator[Any]], patience_s: float) -> Iterator[Any]:
+    """Yields what `make()` yields, taken by another thread; raises Failed when nothing comes for `patience_s` seconds."""
+    taken: queue.Queue[tuple[bool, Any]] = queue.Queue()
+
+    def take() -> None:
+        try:
+            for item in make():
+                taken.put((True, item))
+            taken.put((False, None))
+        except BaseException as error:
+            taken.put((False, error))
+
+    threading.Thread(target=take, daemon=True).start()
+    while True:
+        try:
+            going_on, item = taken.get(timeout=patience_s)
+        except queue.Empty:
+            raise Failed(f"no shard was written in {patience_s:.0f} s: a task hangs; run again to resume") from None
+        if not going_on and item is not None:
+            raise item
+        if not going_on:
+            return
+        yield item
 
 
 def read_shards(directory: str | Path) -> Dataset:

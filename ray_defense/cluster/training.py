@@ -17,12 +17,13 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_defense.cluster.collectives import gather
-from ray_defense.cluster.placement import cpu_slots, largest_node
+from ray_defense.cluster.placement import cpu_slots, gpus_each, largest_node
 from ray_defense.cluster.signals import own_signals
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 from ray_defense.core.local import run_job
+from ray_defense.core.placement import Placement
 from ray_defense.core.seams import Backend, TrainJob
 from ray_defense.core.store import read_json, write_json
 
@@ -87,16 +88,17 @@ def _said(path: Path) -> RayDefenseError:
     return {"Refused": Refused}.get(plain["type"], Failed)(plain["message"])
 
 
-def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
+def fit(jobs: Sequence[TrainJob], backend: Backend, placement: Placement) -> None:
     """Runs jobs that want the same group of workers in one Ray Train run; raises what a job raised, or Failed."""
     workers, first = jobs[0].config.workers, jobs[0].artifact
-    use_gpu = ray.cluster_resources().get("GPU", 0) >= workers.num_workers
+    num_gpus = gpus_each(placement.gpus_per_worker, workers.num_workers)
     slots = cpu_slots(workers.cpus_per_worker)
     if workers.num_workers > slots:
         raise Refused(
             f"{first.stage} wants {workers.num_workers} workers of {workers.cpus_per_worker} CPUs and the cluster has room "
             f"for {slots}: lower workers.num_workers, which changes the result, or add nodes"
         )
+    resources = {"CPU": min(workers.cpus_per_worker, largest_node())} | ({"GPU": num_gpus} if num_gpus else {})
     folder = first.path.parents[1] / "ray-train" / first.key
     shutil.rmtree(folder, ignore_errors=True)  # Train would resume a run of this name in its own way
     folder.mkdir(parents=True)
@@ -106,8 +108,9 @@ def fit(jobs: Sequence[TrainJob], backend: Backend) -> None:
         train_loop_config={"jobs": list(jobs), "backend": backend, "folder": str(folder)},
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": min(workers.cpus_per_worker, largest_node())} | ({"GPU": 1} if use_gpu else {}),
+            use_gpu=num_gpus > 0,
+            resources_per_worker=resources,
+            placement_strategy="SPREAD" if placement.spread else "PACK",
         ),
         run_config=RunConfig(
             name=first.key,

@@ -1,8 +1,10 @@
 """The trivial side of both seams: everything in this process, one worker, no Ray."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ import torch
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import RayDefenseError, Refused
-from ray_defense.core.seams import Backend, BlockJob, IngestJob, SweepJob, TrainJob
+from ray_defense.core.seams import Backend, BlockJob, IngestJob, Room, SweepJob, TrainJob
 
 
 def best_device() -> torch.device:
@@ -52,6 +54,7 @@ class LocalWorker:
 
     def report(self, state: Mapping[str, Any]) -> None:
         progress.tell(self.job.artifact.stage, state["epoch"], self.job.num_epochs)
+        progress.tell_epoch(self.job.artifact.stage, state)
 
     def save(self, state: Mapping[str, Any]) -> None:
         save_checkpoint(self.job.artifact.scratch, state)
@@ -80,6 +83,9 @@ class LocalExecutor:
         self.backend: Backend = backend
         self.device = device or best_device()
 
+    def check_store(self, root: Path) -> None:
+        pass
+
     def ingest(self, job: IngestJob) -> None:
         for done, (low, high) in enumerate(job.ranges):
             job.write(job.change(job.read(low, high)))
@@ -105,6 +111,9 @@ class LocalExecutor:
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return [function(item) for item in items]
+
+    def room(self, cpus_per_actor: int) -> Room:
+        return Room(1, len(os.sched_getaffinity(0)), torch.cuda.device_count(), 1)
 
     def sweep(self, job: SweepJob) -> None:
         for done, trial in enumerate(job.trials):

@@ -86,6 +86,18 @@ class IngestJob:
     read: Callable[[int, int], dict[str, Any]]
     change: Callable[[dict[str, Any]], dict[str, Any]]
     write: Callable[[dict[str, Any]], dict[str, Any]]
+    patience_s: float = 1800.0  # no range in this time, in seconds: something hangs
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Stops trials (ASHA): those whose `metric` after some epochs of `stage` is worse than that of most others then."""
+
+    stage: str  # of the training job
+    metric: str  # what its epochs give
+    mode: Literal["max", "min"]  # what is better
+    num_epochs: int  # that give it in the longest trial
+    stop: Callable[[Any, int], None]  # leaves a result of a trial that was stopped, and after how many epochs
 
 
 @dataclass(frozen=True)
@@ -96,12 +108,26 @@ class SweepJob:
     trials: Sequence[Any]
     workers: Sequence[tuple[int, int]]  # of each trial: training processes, CPUs of each
     folder: Path  # for what the executor keeps while it runs
+    judge: Judge | None = None  # None: every trial runs to its end
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is to run on."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+    actors: int  # that may score at a time
 
 
 class Executor(Protocol):
     """Where work runs. Every executor gives the same artifacts."""
 
     name: str
+
+    def check_store(self, root: Path) -> None:
+        """Raises Refused where work may run that does not see the directory `root` as this process does."""
 
     def ingest(self, job: IngestJob) -> None:
         """Runs read -> change -> write for each range."""
@@ -114,6 +140,9 @@ class Executor(Protocol):
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Returns [function(item) for item in items], in order."""
+
+    def room(self, cpus_per_actor: int) -> Room:
+        """Returns what there is to run on, for scoring actors of so many CPUs each."""
 
     def sweep(self, job: SweepJob) -> None:
         """Runs every trial; one that fails leaves the others alone and is not reported here."""
