@@ -1,4 +1,4 @@
-"""A whole run as a job: the arguments of `ray-defense run`, for `python jobs/pipeline.py` or `ray job submit -- python ...`."""
+"""A whole run as a job: the arguments of `ray-defense run`, for `python` or `ray job submit -- python`."""
 
 import sys
 

@@ -1,10 +1,8 @@
-"""Scores and their split as a job: `ray-defense run` without the models that are not needed for them."""
+"""Scores and their split as a job: the arguments of `ray-defense score`, for `python` or `ray job submit -- python`."""
 
 import sys
 
 from ray_defense.cli.main import main
 
-WITHOUT = [f"--set={stage}=none" for stage in ("backdoor", "d_br", "d_st")]
-
 if __name__ == "__main__":
-    sys.exit(main(["run", *sys.argv[1:], *WITHOUT]))
+    sys.exit(main(["score", *sys.argv[1:]]))

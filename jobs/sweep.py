@@ -1,4 +1,4 @@
-"""A sweep as a job: the arguments of `ray-defense sweep`, for `python jobs/sweep.py` or `ray job submit -- python ...`."""
+"""A sweep as a job: the arguments of `ray-defense sweep`, for `python` or `ray job submit -- python`."""
 
 import sys
 

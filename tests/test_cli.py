@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from ray_defense import api
 from ray_defense.attacks import ATTACKS
 from ray_defense.cli import attacks_table, doctor, listing
+from ray_defense.cli import benchmark as cli_benchmark
 from ray_defense.cli.bars import bars
 from ray_defense.cli.inert import inert
 from ray_defense.cli.main import main
@@ -25,11 +26,14 @@ from ray_defense.cli.table import render
 from ray_defense.core import progress
 from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.placement import ANYWHERE
+from ray_defense.core.seams import Room
 from ray_defense.recipes import RECIPES
 from ray_defense.stages.attack_check import Checked
+from ray_defense.stages.benchmark import Pace, Throughput
 from ray_defense.stages.evaluate import WEAK_ASR
 from ray_defense.stages.pipeline import Recipe
-from ray_defense.stages.result import ModelResult, Result, ScoreResult
+from ray_defense.stages.result import Defended, ModelResult, Result, ScoreResult
 
 NOTHING = ModelResult(None, None, 0, 0, None, None, None)
 GOOD = ModelResult(0.981, 0.006, 397, 360, [0.9623, 0.99], [0.0, 0.02], 0.98)
@@ -94,7 +98,7 @@ def test_parsing_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "argv, said",
     [
-        ((), "name a command: run, demo, sweep, attacks, list, doctor"),
+        ((), "name a command: run, demo, score, defend, report, benchmark, sweep, attacks, list, doctor"),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("run",), "recipe"),
         (("run", "digits_badnet"), "unknown recipe 'digits_badnet': did you mean 'digits_badnets'?"),
@@ -107,6 +111,12 @@ def test_parsing_loads_nothing_heavy() -> None:
         (("demo", "--set", "probe.epochs"), "--set needs KEY=VALUE, not 'probe.epochs'"),
         (("demo", "--set", "probe.epochs=many"), "probe.epochs must be int, not 'many'"),
         (("list", "--quiet"), "unknown option '--quiet'"),
+        (("defnd", "digits_badnets"), "unknown command 'defnd': did you mean 'defend'?"),
+        (("defend", "digits_badnet"), "unknown recipe 'digits_badnet': did you mean 'digits_badnets'?"),
+        (("defend", "digits_badnets", "--repeats", "2"), "unknown option '--repeats'"),
+        (("report", "digits_badnets", "--executor", "local"), "unrecognized arguments: --executor local"),
+        (("benchmark", "digits_badnets", "--repeat", "2"), "unknown option '--repeat': did you mean '--repeats'?"),
+        (("score", "digits_badnets", "--set", "probe.epocs=3"), "did you mean 'epochs'?"),
         (("attacks",), "name a command of attacks: preview, check (see ray-defense attacks --help)"),
         (("sweep", "digits_badnets", "--grid", "sed=0,1"), "did you mean 'seed'?"),
         (("sweep", "digits_badnets", "--grid", "seed"), "an axis needs PATH=VALUE,VALUE, not 'seed'"),
@@ -130,7 +140,7 @@ def test_parsing_loads_nothing_heavy() -> None:
 def test_what_is_unknown_is_refused_in_one_line(
     argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("run", "preview", "check", "sweep"):
+    for name in ("run", "defend", "report", "benchmark", "preview", "check", "sweep"):
         monkeypatch.setattr(api, name, raising(AssertionError("it ran")))
     assert main(argv) == 2
     out, err = capsys.readouterr()
@@ -158,11 +168,52 @@ def test_options_reach_the_run(
     argv = ["demo", "--store", "s", "--executor", "local", "--backend", "numpy", "--data-root", "d", "--set", "seed=5"]
     assert main(argv) == 0
     assert asked.pop("config") == override(RECIPES["digits_badnets"](), "seed", 5)
-    assert asked == {"store": "s", "executor": "local", "backend": "numpy"}
+    assert asked == {"store": "s", "executor": "local", "backend": "numpy", "placement": ANYWHERE}
     assert os.environ["RAY_DEFENSE_DATA"] == str(tmp_path / "d")
     out, err = capsys.readouterr()
     assert out.splitlines()[-2:] == ["report.html: /s/report.html", f"result.json: {tmp_path / 's' / 'result.json'}"]
     assert err == ""
+
+
+def test_defending_prints_the_split_what_to_doubt_and_where_models_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked = {}
+    counts = {"trusted": 20, "poisoned": 5, "uncertain": 75}
+    files = {"split": "/s/split/k/split.parquet", "d_st": f"/s/{'x' * 150}/model.safetensors"}
+    made = Defended("a\x1b[31mb", 3, counts, files, ["[red]doubt"])
+    monkeypatch.setattr(api, "defend", lambda config, **options: asked.update(options, config=config) or made)
+    assert main(["defend", "digits_badnets", "--store", "s", "--executor", "local", "--set", "seed=3", "--quiet"]) == 0
+    assert asked.pop("config") == override(RECIPES["digits_badnets"](), "seed", 3)
+    assert asked == {"store": "s", "executor": "local", "backend": "auto", "placement": ANYWHERE}
+    out = [r"a\x1b[31mb, seed 3: 20 trusted, 5 poisoned, 75 uncertain", "warning: [red]doubt"]
+    assert capsys.readouterr().out.splitlines() == out + [f"{name}: {path}" for name, path in files.items()]
+
+
+def test_a_report_is_asked_for_with_a_store_alone_and_shown_as_a_run_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    asked = {}
+    monkeypatch.setattr(api, "report", lambda config, **options: asked.update(options, config=config) or make_result())
+    assert main(["report", "digits_badnets", "--store", str(tmp_path), "--set", "d_st=none"]) == 0
+    assert asked == {"store": str(tmp_path), "config": override(RECIPES["digits_badnets"](), "d_st", "none")}
+    assert "98.1 %" in (out := capsys.readouterr().out) and f"result.json: {tmp_path / 'result.json'}\n" in out
+
+
+def test_throughput_is_shown_as_medians_with_their_range(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    asked, slow = {}, Pace(3000, [1.0, 3.0, 2.0], [3000.0, 1000.0, 1500.0])
+    room = Room(2, 16, 4, 8)
+    found = Throughput("digits_badnets", 1500, slow, slow, slow, 78042, 3100.0, 971039, 1, 3, room, {})
+    monkeypatch.setattr(api, "benchmark", lambda config, **options: asked.update(options) or found)
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "digits_badnets", "--store", "s", "--repeats", "3"]) == 0
+    assert asked == {"store": "s", "executor": "ray", "backend": "auto", "placement": ANYWHERE, "repeats": 3}
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines() if "scoring  " in line] == [["scoring", "3,000", "1,500", "1,000–3,000"]]
+    assert "scoring actors: 3; nodes: 2, CPUs: 16, GPUs: 4" in out and out.endswith(f"{tmp_path / 's' / 'benchmark.json'}\n")
+    assert max(map(len, shown(cli_benchmark.render(found), 80).splitlines())) <= 80
 
 
 def test_the_preview_is_written_where_it_is_asked_for_or_here(
@@ -180,7 +231,7 @@ def test_the_preview_is_written_where_it_is_asked_for_or_here(
     for key, value in {"source": "cifar10", "attack": "blend_signal", "attack.opacity": 0.3}.items():
         expected = override(expected, key, value)
     assert [config for config, _ in asked] == [expected, override(RECIPES["cifar10_badnets_small"](), "attack", "sig")]
-    assert asked[0][1] == {"store": "s", "executor": "local", "backend": "numpy"}
+    assert asked[0][1] == {"store": "s", "executor": "local", "backend": "numpy", "placement": ANYWHERE}
 
 
 @pytest.mark.parametrize("named, expected", [((), tuple(ATTACKS)), (("sig", "badnets", "sig"), ("sig", "badnets"))])
@@ -200,7 +251,7 @@ def test_the_attacks_named_are_checked_or_else_all(
     assert recipe == override(override(RECIPES["digits_badnets"](), "seed", 2), "attack", "none")
     assert tuple(attack.name for attack in attacks) == expected
     assert not named or all(attack.aim.target == 3 for attack in attacks)
-    assert options == {"store": "s", "executor": "local", "backend": "numpy"}
+    assert options == {"store": "s", "executor": "local", "backend": "numpy", "placement": ANYWHERE}
     assert all(name in capsys.readouterr().out for name in expected[:1])
 
 

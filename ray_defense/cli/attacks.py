@@ -1,17 +1,15 @@
 """`ray-defense attacks`: an attack as a picture, and attacks as a table of whether they work."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
 
 from ray_defense.cli.attacks_table import render
 from ray_defense.cli.inert import inert
 from ray_defense.cli.options import CheckOptions, PreviewOptions
-from ray_defense.cli.prepare import WIDTH, configured, prepared
+from ray_defense.cli.output import say, stdout
+from ray_defense.cli.prepare import configured, prepared, where
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import write_bytes
+from ray_defense.core.store import directory, write_bytes
 
 
 def preview(options: PreviewOptions) -> int:
@@ -24,7 +22,7 @@ def preview(options: PreviewOptions) -> int:
         config = configured(work, attack=options.attack, source=options.source)
         if written.is_dir() or not written.parent.is_dir():
             raise Refused(f"cannot write {written}: name a file in a folder that is there with --output")
-        sheet = api.preview(config, store=work.store, executor=work.executor, backend=work.backend)
+        sheet = api.preview(config, **where(work))
         write_bytes(written, sheet)
     print(inert(written))
     return 0
@@ -39,11 +37,10 @@ def check(options: CheckOptions) -> int:
         names = dict.fromkeys(options.attacks or attacks.ATTACKS)
         configs = [configured(work, attack=name) for name in names]
         recipe, chosen = replace(configs[0], attack=None), [config.attack for config in configs]
-        checked = api.check(recipe, chosen, store=work.store, executor=work.executor, backend=work.backend)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+        checked = api.check(recipe, chosen, **where(work))
+    console = stdout()
     console.print(render(recipe, checked))
-    path = Path(work.store).expanduser().resolve() / "attacks.json"
-    console.print(f"attacks.json: {inert(path)}", soft_wrap=True, markup=False)
+    say(console, "attacks.json", directory(work.store) / "attacks.json")
     refused = [row.attack for row in checked if row.refused is not None]
     if refused:
         raise Refused(f"{len(refused)} of {len(checked)} attacks were refused, for the reasons above: {', '.join(refused)}")

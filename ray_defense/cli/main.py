@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ray_defense.cli.inert import inert
-from ray_defense.cli.options import CheckOptions, Options, PreviewOptions, RunOptions, SweepOptions, parse
+from ray_defense.cli.options import (
+    BenchmarkOptions,
+    CheckOptions,
+    DefendOptions,
+    Options,
+    PreviewOptions,
+    ReportOptions,
+    RunOptions,
+    SweepOptions,
+    parse,
+)
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -61,6 +71,18 @@ def _execute(command: str, options: Options | None) -> int:
             from ray_defense.cli.run import run
 
             return run(options)
+        case DefendOptions():
+            from ray_defense.cli.defend import defend
+
+            return defend(options)
+        case ReportOptions():
+            from ray_defense.cli.report import report
+
+            return report(options)
+        case BenchmarkOptions():
+            from ray_defense.cli.benchmark import benchmark
+
+            return benchmark(options)
         case PreviewOptions():
             from ray_defense.cli.attacks import preview
 

@@ -14,6 +14,10 @@ from ray_defense.core.seams import Backend
 COMMANDS = {
     "run": "run a recipe; what the store already holds is not done again",
     "demo": "run digits_badnets: the whole path on a small dataset, without a download",
+    "score": "run a recipe without the models that its scores and their split do not need",
+    "defend": "make the split and the defended models of a recipe, without a look at truth or test set",
+    "report": "write the report of a run whose artifacts are all in the store; nothing else is computed",
+    "benchmark": "measure images/s of ingest, probe and scoring of a recipe on this machine or cluster",
     "sweep": "run a recipe once for every combination of some values; what trials share is made once",
     "attacks": "look at an attack, or measure whether attacks work",
     "list": "name the recipes, and the units that --set can choose",
@@ -25,6 +29,9 @@ ATTACKS_COMMANDS = {
 }
 
 
+_SCORES_ONLY = ("backdoor=none", "d_br=none", "d_st=none")  # what `score` sets last
+
+
 @dataclass(frozen=True)
 class Work:
     """The options of every command that runs something: what, from where, where to, and how."""
@@ -34,16 +41,39 @@ class Work:
     store: str = "./store"
     executor: str = "ray"
     backend: Backend = "auto"
+    placement: tuple[str, ...] = ()  # KEY=VALUE
     data_root: str | None = None
     quiet: bool = False
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `run` and `demo`."""
+    """The options of `run`, `demo` and `score`."""
 
     work: Work
     print_config: bool = False
+
+
+@dataclass(frozen=True)
+class DefendOptions:
+    """The options of `defend`."""
+
+    work: Work
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The options of `report`."""
+
+    work: Work
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """The options of `benchmark`."""
+
+    work: Work
+    repeats: int = 3
 
 
 @dataclass(frozen=True)
@@ -72,24 +102,28 @@ class SweepOptions:
     grid: tuple[str, ...] = ()  # PATH=VALUE,VALUE
     named: str | None = None  # one of `recipes.SWEEPS`
     samples: int | None = None  # trials drawn from the grid; None: all
+    search: str | None = None  # who draws them; None: chance
+    metric: str | None = None  # that leads the search
+    mode: str | None = None  # whether more or less of it is better; None: as it is
+    batch: int | None = None  # trials that the search asks for at a time
+    asha: str | None = None  # STAGE.METRIC, with :max or :min
+    resume: bool = False
     plan: bool = False
 
 
-Options = RunOptions | PreviewOptions | CheckOptions | SweepOptions
+Options = RunOptions | DefendOptions | ReportOptions | BenchmarkOptions | PreviewOptions | CheckOptions | SweepOptions
 OPTIONS: dict[str, type[Options]] = {
     "run": RunOptions,
     "demo": RunOptions,
+    "score": RunOptions,
+    "defend": DefendOptions,
+    "report": ReportOptions,
+    "benchmark": BenchmarkOptions,
     "sweep": SweepOptions,
     "attacks preview": PreviewOptions,
     "attacks check": CheckOptions,
 }
-POSITIONAL = {  # demo: fixed
-    "run": "recipe",
-    "demo": "recipe",
-    "sweep": "recipe",
-    "attacks preview": "attack",
-    "attacks check": "attacks",
-}
+POSITIONAL = dict.fromkeys(OPTIONS, "recipe") | {"attacks preview": "attack", "attacks check": "attacks"}  # demo: fixed
 
 
 def parse(argv: Sequence[str]) -> tuple[str, Options | None]:
@@ -106,6 +140,8 @@ def parse(argv: Sequence[str]) -> tuple[str, Options | None]:
     if command == "attacks":
         name = values.attacks_command
         command, values = f"{command} {name}", values[name]
+    if command == "score":
+        values.set = [*values.set, *_SCORES_ONLY]
     return command, _typed(OPTIONS[command], vars(values)) if command in OPTIONS else None
 
 
@@ -161,7 +197,7 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
     if name not in OPTIONS:
         return parser
     default, recipes = Work(), "one of those that `ray-defense list` names"
-    if name in ("run", "sweep"):
+    if POSITIONAL[name] == "recipe" and name != "demo":
         parser.add_argument("recipe", type=str, help=recipes)
     elif name == "attacks preview":
         parser.add_argument("attack", type=str, help="one of those that `ray-defense list` names")
@@ -176,9 +212,13 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a value: probe.epochs=4; repeatable"
     )
-    parser.add_argument("--store", type=str, default=default.store, metavar="DIR", help="where results are kept")
-    parser.add_argument("--executor", choices=("ray", "local"), default=default.executor, help="local: this process")
-    parser.add_argument("--backend", choices=get_args(Backend), default=default.backend, help="who reads the shards")
+    kept = "where results are kept: a directory, or a URI (s3://bucket/prefix)"
+    parser.add_argument("--store", type=str, default=default.store, metavar="PLACE", help=kept)
+    if name != "report":  # it is made here, by NumPy
+        parser.add_argument("--executor", choices=("ray", "local"), default=default.executor, help="local: this process")
+        parser.add_argument("--backend", choices=get_args(Backend), default=default.backend, help="who reads the shards")
+        spread = "where Ray runs it: actors=4, gpus_per_actor=0.5, spread=true, nodes=2 (no result changes); repeatable"
+        parser.add_argument("--placement", action="append", default=[], metavar="KEY=VALUE", help=spread)
     parser.add_argument("--data-root", type=str | None, metavar="DIR", help="folder of downloaded datasets")
     if name == "sweep":
         parser.add_argument(
@@ -190,8 +230,18 @@ def _command_parser(name: str, purpose: str) -> ArgumentParser:
         )
         parser.add_argument("--named", type=str | None, metavar="NAME", help="a figure of the paper that `list` names")
         parser.add_argument("--samples", type=int | None, metavar="N", help="run N trials drawn from the grid, not all")
+        lead = "poisoned_concentration, probe_train_accuracy, ...: a number that needs no truth and no test set"
+        parser.add_argument("--search", choices=("optuna",), help="choose the N one after another by Optuna, not by chance")
+        parser.add_argument("--metric", type=str | None, metavar="NAME", help=f"what leads the search: {lead}")
+        parser.add_argument("--mode", choices=("max", "min"), help="whether more or less of it is better, if not as usual")
+        parser.add_argument("--batch", type=int | None, metavar="N", help="trials that the search asks for at a time")
+        early = "stop trials early that do worse than most (ASHA): backdoored.loss, probe.accuracy:max"
+        parser.add_argument("--asha", type=str | None, metavar="STAGE.METRIC", help=early)
+        parser.add_argument("--resume", action="store_true", help="only go on with a sweep that the store holds unfinished")
         parser.add_argument("--plan", action="store_true", help="print what would run and what the store holds; run nothing")
-    if name in ("run", "demo"):
+    if name == "benchmark":
+        parser.add_argument("--repeats", type=int, default=3, metavar="N", help="how often, each time from the start")
+    if OPTIONS[name] is RunOptions:
         parser.add_argument("--print-config", action="store_true", help="print the configuration that would run, as JSON")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     return parser

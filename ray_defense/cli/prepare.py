@@ -7,17 +7,16 @@ import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ray_defense.cli.bars import bars
 from ray_defense.cli.options import Work
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
+from ray_defense.core.placement import ANYWHERE
 
 if TYPE_CHECKING:
     from ray_defense.stages.pipeline import Recipe
-
-WIDTH = 100  # of output that goes to a file
 
 
 @contextlib.contextmanager
@@ -33,6 +32,14 @@ def prepared(work: Work, *, quiet: bool) -> Iterator[None]:
         yield
 
 
+def where(work: Work) -> dict[str, Any]:
+    """Returns what every call that runs something is given beside the recipe: the store, and who works where."""
+    placement = ANYWHERE
+    for assignment in work.placement:
+        placement = override(placement, *_pair("--placement", assignment, "actors=4"))
+    return {"store": work.store, "executor": work.executor, "backend": work.backend, "placement": placement}
+
+
 def configured(work: Work, **chosen: str | None) -> "Recipe":
     """Returns the recipe with the units `chosen` by name (None: the recipe's), then with what `--set` replaces."""
     from ray_defense import recipes  # seconds: they load torch
@@ -42,15 +49,15 @@ def configured(work: Work, **chosen: str | None) -> "Recipe":
         if name is not None:
             config = override(config, key, name)
     for assignment in work.set:
-        key, value = _pair(assignment)
+        key, value = _pair("--set", assignment, "probe.epochs=4")
         if chosen.get(key) is not None:
             raise Refused(f"--set {assignment}: the {key} is already chosen, it is {chosen[key]}; leave one of the two out")
         config = override(config, key, value)
     return config
 
 
-def _pair(assignment: str) -> tuple[str, str]:
+def _pair(option: str, assignment: str, example: str) -> tuple[str, str]:
     key, equals, value = assignment.partition("=")
     if not key or not equals:
-        raise Refused(f"--set needs KEY=VALUE, not {assignment!r}: for example --set probe.epochs=4")
+        raise Refused(f"{option} needs KEY=VALUE, not {assignment!r}: for example {option} {example}")
     return key, value

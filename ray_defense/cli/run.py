@@ -1,16 +1,14 @@
 """`ray-defense run`: the configuration a person asked for, its progress, its numbers and where they are."""
 
 import json
-import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from ray_defense.cli.inert import inert
 from ray_defense.cli.options import RunOptions
-from ray_defense.cli.prepare import WIDTH, configured, prepared
+from ray_defense.cli.output import say, stdout
+from ray_defense.cli.prepare import configured, prepared, where
 from ray_defense.cli.table import render
 from ray_defense.core.config import to_plain
+from ray_defense.core.store import directory
 from ray_defense.stages.result import Result
 
 
@@ -24,17 +22,17 @@ def run(options: RunOptions) -> int:
         if options.print_config:
             print(json.dumps(to_plain(config), indent=2))
             return 0
-        result = api.run(config, store=work.store, executor=work.executor, backend=work.backend)
-    show(result, Path(work.store).expanduser().resolve() / "result.json")
+        result = api.run(config, **where(work))
+    show(result, directory(work.store) / "result.json")
     return 0
 
 
 def show(result: Result, written: Path) -> None:
     """Prints the table and, each on one line however long, where the files are."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = stdout()
     console.print(render(result))
     paths = {"report.html": result.report, "result.json": written}
     if result.score.auroc is None:  # no truth: what the split calls poisoned is all there is to look at
         paths["candidates, not finds (split = poisoned)"] = Path(result.artifacts["split"], "split.parquet")
     for name, path in paths.items():
-        console.print(f"{name}: {inert(path)}", soft_wrap=True, markup=False)
+        say(console, name, path)

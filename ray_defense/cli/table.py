@@ -1,5 +1,7 @@
 """The numbers of a run as a table for a terminal of 80 columns or more."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,8 +20,12 @@ def render(result: Result) -> RenderableType:
     parts: list[RenderableType] = [title, _models(result), _facts(result)]
     if result.weak_attack:
         parts.append(Text(WEAK, style="yellow"))
-    parts += [Text(f"warning: {inert(note)}", style="yellow") for note in result.notes]
-    return Group(*parts)
+    return Group(*parts, *warnings(result.notes))
+
+
+def warnings(notes: Sequence[str]) -> list[Text]:
+    """Returns what a reader should doubt, a line each."""
+    return [Text(f"warning: {inert(note)}", style="yellow") for note in notes]
 
 
 def _models(result: Result) -> Table:

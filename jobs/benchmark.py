@@ -1,0 +1,8 @@
+"""Throughput as a job: the arguments of `ray-defense benchmark`, for `python` or `ray job submit -- python`."""
+
+import sys
+
+from ray_defense.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["benchmark", *sys.argv[1:]]))

@@ -1,0 +1,8 @@
+"""Defended models as a job: the arguments of `ray-defense defend`, for `python` or `ray job submit -- python`."""
+
+import sys
+
+from ray_defense.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["defend", *sys.argv[1:]]))

@@ -1,0 +1,8 @@
+"""The report of a finished run as a job: the arguments of `ray-defense report`, for `python` or `ray job submit -- python`."""
+
+import sys
+
+from ray_defense.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["report", *sys.argv[1:]]))
