@@ -18,6 +18,7 @@ from ray_defense.recipes import SWEEPS
 from ray_defense.recipes import recipe as named
 from ray_defense.stages import pipeline, score, sweep
 from ray_defense.stages.context import Context, train_missing
+from ray_defense.stages.trials import grid, parse_axis
 
 
 def measure(recipe: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def measure(recipe: str) -> dict[str, Any]:
     base = named(recipe)
     for path, value in SWEEPS["transforms"].changes:
         base = override(base, path, value)
-    trials = sweep.grid(base, [sweep.parse_axis(text) for text in SWEEPS["transforms"].axes])
+    trials = grid(base, [parse_axis(text) for text in SWEEPS["transforms"].axes])
     executor = RayExecutor()
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Store(folder), executor, base.seed, base.normalization)

@@ -1,4 +1,5 @@
-"""Writes the README's tables (between `<!-- table:NAME -->` and `<!-- end -->`) and figure from `results/*.json`.
+"""Writes the tables of README and `deploy/scaling.md` (between `<!-- table:NAME -->` and `<!-- end -->`) and the README's
+figure from `results/*.json`.
 
 python benchmarks/tables.py [--check]
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attack_tables
+import scaling_plan
 from matplotlib import rc_context
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +80,21 @@ def scoring() -> str:
     return _table(head, rows)
 
 
+def ray_cost() -> str:
+    """The demo's seconds with Ray and without, a row for each pair of runs, and their ratios."""
+    rows = []
+    for path in (ROOT / "results").glob("ray_cost_digits_badnets.json"):  # no rows as long as nobody has measured it
+        run = json.loads(path.read_text())
+        for number, pair in enumerate(run["pairs"]):
+            local, on_ray = pair["local"], pair["ray"]
+            names = ("wall_s", "ray_start_s", "startup_s", "rest_s")
+            cells = [f"{local['rest_s']:.1f}", *(f"{on_ray[name]:.1f}" for name in names)]
+            rows.append([str(number + 1), *cells, f"{run['rest_ratios'][number]:.3f}", f"{run['wall_ratios'][number]:.2f}"])
+        rows.append(["median", *[""] * 5, f"**{run['rest_ratio_median']:.3f}**", f"{run['wall_ratio_median']:.2f}"])
+    head = ["pair", "local: rest, s", "Ray: wall, s", "start of Ray", "start of its processes", "rest"]
+    return _table([*head, "ratio of the rests", "of the walls"], rows)
+
+
 def sweeps() -> str:
     """Wall time of the 36-pair sweep over the probe and the 37 passes it needs."""
     rows = [
@@ -93,9 +110,9 @@ def sweeps() -> str:
     return _table(["recipe", "trials", "probe and 37 passes alone, s", "sweep, s", "ratio"], rows)
 
 
-def pairs() -> str:
-    """AUROC / poison-precision of each pair of transforms on the digits (the paper's Fig. 11 shows precisions on CIFAR-10)."""
-    (run,) = _load("sweep_digits_badnets.json")
+def pairs(recipe: str) -> str:
+    """AUROC / poison-precision of each pair of transforms (the paper's Fig. 11 shows precisions on CIFAR-10)."""
+    (run,) = _load(f"sweep_{recipe}.json")
     found = {tuple(row["score.tau"].split(",")): row for row in run["rows"]}
     names = list(dict.fromkeys(first for first, _ in found))
 
@@ -106,13 +123,42 @@ def pairs() -> str:
     return _table(["first, then", *names], rows)
 
 
+def faults() -> str:
+    """What a SIGKILL of each kind at each stage cost: the whole run's seconds when left alone, and how much more when not."""
+    (run,) = _load("fault_matrix.json")
+    found = {(cell["killed"], cell["stage"]): cell for cell in run["cells"]}
+    stages = list(dict.fromkeys(cell["stage"] for cell in run["cells"]))
+
+    def cell(killed: str, stage: str) -> str:
+        one = found[killed, stage]
+        if killed == "none":
+            return f"{one['seconds']:.0f} s"
+        return f"recovered, {one['seconds_lost']:+.0f} s" if one["recovered"] else "**lost**"
+
+    names = {"none": "nobody", "worker": "the process at work", "node": "its node (raylet)", "driver": "the driver"}
+    return _table(["killed", *stages], [[title, *(cell(killed, stage) for stage in stages)] for killed, title in names.items()])
+
+
+def identical() -> str:
+    """The ways of scoring, by the bytes of scores and split that they gave."""
+    (run,) = _load("identical_scores.json")
+    ways: dict[str, list[str]] = {}
+    for way, hashes in run["sha256"].items():
+        ways.setdefault(f"`{hashes['score'][:12]}` / `{hashes['split'][:12]}`", []).append(way)
+    return _table(["SHA-256 of scores / split", "ways"], [[digest, "; ".join(names)] for digest, names in ways.items()])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "digits": lambda: runs("digits_badnets"),
     "cifar10_small": lambda: runs("cifar10_badnets_small"),
     "scoring": scoring,
+    "ray_cost": ray_cost,
     "sweeps": sweeps,
-    "pairs": pairs,
+    "pairs": lambda: pairs("digits_badnets"),
+    "pairs_cifar10": lambda: pairs("cifar10_badnets_small"),
+    "faults": faults,
+    "identical": identical,
     "attacks": lambda: _table(*attack_tables.bites()),
     "tries": lambda: _table(*attack_tables.tries()),
     "auroc": lambda: _table(*attack_tables.auroc()),
@@ -120,21 +166,25 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def render(text: str) -> str:
+SCALING_TABLES = {name: lambda made=made: _table(*made()) for name, made in scaling_plan.TABLES.items()}
+DOCUMENTS = {ROOT / "README.md": TABLES, ROOT / "deploy" / "scaling.md": SCALING_TABLES}
+
+
+def render(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
     """Returns `text` with every table made anew."""
-    return _BLOCK.sub(lambda block: block[1] + TABLES[block[2]]() + block[3], text)
+    return _BLOCK.sub(lambda block: block[1] + tables[block[2]]() + block[3], text)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is not what results/ says")
     arguments = parser.parse_args()
-    readme = ROOT / "README.md"
-    old = readme.read_text()
-    new = render(old)
+    old = {path: path.read_text() for path in DOCUMENTS}
+    new = {path: render(text, DOCUMENTS[path]) for path, text in old.items()}
     with rc_context({"svg.hashsalt": "ray_defense", "font.size": 9}):
         drawn = attack_tables.figure()
     if arguments.check and (new != old or drawn != attack_tables.FIGURE.read_bytes()):
-        sys.exit("README.md or its figure is not what results/ says: run python benchmarks/tables.py")
-    readme.write_text(new)
+        sys.exit("a table or the README's figure is not what results/ says: run python benchmarks/tables.py")
+    for path, text in new.items():
+        path.write_text(text)
     attack_tables.FIGURE.write_bytes(drawn)
