@@ -88,6 +88,20 @@ def test_a_hanging_train_worker_is_replaced(cluster, reference, digits, tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("stage", ["ingest", "probe", "scoring"])
+def test_a_stage_waits_for_a_node_where_none_is_up(reference, digits, tmp_path, stage):
+    store = faults.prepare(reference, stage, tmp_path)
+    with faults.cluster(nodes=0) as alone:
+        with faults.start(faults.Task(str(store), str(digits)), alone.address) as driver:
+            with pytest.raises(subprocess.TimeoutExpired):
+                driver.communicate(timeout=30)
+            alone.add_node(num_cpus=2)
+            said = driver.communicate(timeout=300)[1]
+    assert driver.returncode == 0, said
+    assert faults.hashes(store) == faults.hashes(reference)
+
+
+@pytest.mark.long
 def test_two_drivers_of_one_run_on_one_store_both_end(cluster, reference, digits, tmp_path):
     store = faults.prepare(reference, "probe", tmp_path)
     drivers = [faults.start(faults.Task(str(store), str(digits)), cluster.address) for _ in range(2)]

@@ -93,7 +93,8 @@ def fit(jobs: Sequence[TrainJob], backend: Backend, placement: Placement) -> Non
     workers, first = jobs[0].config.workers, jobs[0].artifact
     num_gpus = gpus_each(placement.gpus_per_worker, workers.num_workers)
     slots = cpu_slots(workers.cpus_per_worker)
-    if workers.num_workers > slots:
+    # where nothing is up yet, or a GPU is waited for, an autoscaler may bring nodes
+    if slots and placement.gpus_per_worker is None and workers.num_workers > slots:
         raise Refused(
             f"{first.stage} wants {workers.num_workers} workers of {workers.cpus_per_worker} CPUs and the cluster has room "
             f"for {slots}: lower workers.num_workers, which changes the result, or add nodes"
