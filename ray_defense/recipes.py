@@ -144,7 +144,7 @@ class NamedSweep:
     """A figure or table of the paper as a sweep over any recipe."""
 
     shows: str
-    axes: tuple[str, ...]  # as `stages.sweep.parse_axis` reads them
+    axes: tuple[str, ...]  # as `stages.trials.parse_axis` reads them
     changes: tuple[tuple[str, str], ...] = ()  # to the recipe, before
 
 

@@ -1,19 +1,23 @@
 """Sweeps: axes and grids, what trials share, rows that equal single runs, and what becomes of trials that do not end well."""
 
+import os
 from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 import tiny
 
+from ray_defense.core.config import override
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.store import Store
+from ray_defense.data.sources import SOURCES
 from ray_defense.recipes import RECIPES, SWEEPS
 from ray_defense.stages import pipeline, score, sweep
 from ray_defense.stages.context import Context
-from ray_defense.stages.sweep import Axis, grid, overview, parse_axis, plan, sample
+from ray_defense.stages.sweep import overview, plan
 from ray_defense.stages.sweep_page import draw
+from ray_defense.stages.trials import Axis, grid, parse_axis, sample
 from ray_defense.transforms import TRANSFORMS
 
 
@@ -41,6 +45,12 @@ class Counting(LocalExecutor):
 
 def rows_of(artifact) -> list[dict]:
     return pq.read_table(artifact.path / "table.parquet").to_pylist()
+
+
+def unfinished_rows(store) -> list[dict]:
+    """Returns the rows that a sweep with failed trials left in its working directory."""
+    (table,) = store.glob("sweep/*.work/table.parquet")
+    return pq.read_table(table).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +102,7 @@ def test_a_sample_is_part_of_the_grid_drawn_by_its_seed(base):
 def test_a_named_sweep_fits_the_recipes(name):
     for recipe in (RECIPES["digits_badnets"](), RECIPES["cifar10_badnets"]()):
         for path, value in SWEEPS[name].changes:
-            recipe = sweep.override(recipe, path, value)
+            recipe = override(recipe, path, value)
         trials = grid(recipe, [parse_axis(text) for text in SWEEPS[name].axes])
         assert len({trial.recipe for trial in trials}) == len(trials) > 1
 
@@ -100,7 +110,7 @@ def test_a_named_sweep_fits_the_recipes(name):
 def test_the_plan_counts_what_trials_share_once_and_makes_nothing(base, tmp_path):
     store = Store(tmp_path / "store")
     trials = grid(base, [Axis("seed", ("0", "1")), parse_axis("score.tau=all-pairs")])
-    found = overview(plan(trials, store, LocalExecutor()))
+    found = overview(plan(trials, store, LocalExecutor()), store)
     assert (found.num_trials, found.clean_passes, found.transformed_passes) == (72, 2, 72)
     assert found.to_make == {"suspect": 2, "probe": 2, "score": 72, "split": 72, "evaluation": 72} and not found.found
     assert found.epochs == {"probe": 2 * 3}
@@ -147,13 +157,72 @@ def test_a_trial_that_fails_leaves_the_others_and_alone_is_run_again(base, tmp_p
     store = Store(tmp_path)
     with pytest.raises(Failed, match="1 of 3 trials failed, the first of them trial 1: .*lower"):
         sweep.run(base, trials, store, LocalExecutor("numpy"))
-    unfinished = sweep.place(base, trials, store)
-    assert not unfinished.exists
-    assert [row["trial"] for row in pq.read_table(unfinished.work / "table.parquet").to_pylist()] == [0, 2]
+    assert not list(tmp_path.glob("sweep/*/config.json"))
+    assert [row["trial"] for row in unfinished_rows(tmp_path)] == [0, 2]
     again = Counting()
     with pytest.raises(Failed, match="trial 1"):
         sweep.run(base, trials, store, again)
     assert again.trained == ["probe"]
+
+
+@pytest.mark.parametrize("rates", ["0.01,1e30", "1e30,0.01"])
+def test_a_shared_probe_that_fails_leaves_the_trials_of_the_others(base, rates, tmp_path):
+    trials = grid(
+        base, [Axis("probe.sgd.learning_rate", tuple(rates.split(","))), parse_axis("score.tau=rotate,affine;affine,blur")]
+    )
+    with pytest.raises(
+        Failed, match="2 of 4 trials failed, the first of them trial [02]: epoch 1 of 3 gave .* lower the learning rate"
+    ):
+        sweep.run(base, trials, Store(tmp_path), LocalExecutor("numpy"))
+    rows = unfinished_rows(tmp_path)
+    assert len(rows) == 2 and {row["probe.sgd.learning_rate"] for row in rows} == {"0.01"}
+    assert all(row["auroc"] is not None for row in rows)
+
+
+def test_a_shared_dataset_that_is_refused_leaves_the_trials_of_the_others(base, tmp_path):
+    trials = grid(base, [Axis("poison.rate", ("0.001", "0.1")), Axis("split.clean_fraction", ("0.2", "0.4"))])
+    executor = Counting()
+    rows = rows_of(sweep.run(base, trials, Store(tmp_path), executor))
+    assert ["poisons none" in (row["refused"] or "") for row in rows] == [True, True, False, False]
+    assert executor.trained == ["probe"] and executor.scored == 1
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of digits that a test may change."""
+    (tmp_path / "data").mkdir()
+    tiny.write_digits(tmp_path / "data", 512, 64)
+    return tmp_path / "data"
+
+
+def keep(folder, rows: slice) -> None:
+    """Leaves only `rows` of the training set."""
+    table = pq.read_table(folder / "train.parquet")
+    pq.write_table(table[rows], folder / "train.parquet")
+
+
+def test_a_sweep_of_other_files_is_another_table(base, folder, tmp_path):
+    base = replace(base, source=SOURCES["parquet"](path=str(folder), num_classes=10))
+    trials = grid(base, [Axis("split.clean_fraction", ("0.2", "0.4"))])
+    before = sweep.run(base, trials, Store(tmp_path / "a"), LocalExecutor("numpy"))
+    keep(folder, slice(256, 512))
+    after = sweep.run(base, trials, Store(tmp_path / "a"), LocalExecutor("numpy"))
+    fresh = sweep.run(base, trials, Store(tmp_path / "b"), LocalExecutor("numpy"))
+    assert after.key == fresh.key != before.key
+    assert rows_of(after) == rows_of(fresh) != rows_of(before)
+
+
+def test_trials_that_met_other_files_than_the_sweep_are_in_no_table(base, folder, tmp_path):
+    class Meddling(LocalExecutor):
+        def sweep(self, job):
+            os.utime(folder / "test.parquet", ns=(1, 1))
+            super().sweep(job)
+
+    base = replace(base, source=SOURCES["parquet"](path=str(folder), num_classes=10))
+    trials = grid(base, [Axis("split.clean_fraction", ("0.2", "0.4"))])
+    with pytest.raises(Failed, match="2 of 2 trials failed, .*: the files of the source changed while"):
+        sweep.run(base, trials, Store(tmp_path / "store"), Meddling("numpy"))
+    assert not list(tmp_path.glob("store/sweep/*/table.parquet"))
 
 
 def test_a_killed_sweep_goes_on_with_the_trials_that_are_missing(base, tmp_path):

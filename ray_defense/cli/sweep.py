@@ -129,11 +129,11 @@ def describe(overview: "Overview", way: "Way" = None) -> list[str]:
 
 
 def _best(trials: list["Trial"], rows: list[dict], way: "Search") -> str:
+    from ray_defense.stages.trials import named
+
     found = {row["trial"]: row[way.metric] for row in rows if row[way.metric] is not None}
     if not found:
         return "no trial has one"
-    from ray_defense.stages.trials import named
-
     number = (max if way.mode == "max" else min)(found, key=found.__getitem__)
     (values,) = (named(trial) for trial in trials if trial.number == number)
     return f"{found[number]:.4g} in trial {number} ({values})"

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import escape
 from matplotlib.axes import Axes
 
+from ray_defense.stages.blind import NUMBERS
 from ray_defense.stages.report_figures import CLEAN, NEUTRAL, POISONED, as_svg
 from ray_defense.stages.report_page import template
 
@@ -30,10 +31,11 @@ def render(recipe: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the HTML page of the trials `rows` (see `sweep.row`) of `recipe`, plain data; the same for the same rows."""
     names = [name for name in rows[0] if "." in name or name in recipe]  # the axes: dotted paths or fields of the recipe
     shown = {name: title for name, title in METRICS.items() if any(row[name] is not None for row in rows)}
+    blind_ones = {name: name.replace("_", " ") for name in NUMBERS if any(row[name] is not None for row in rows)}
     return template("sweep.html.j2").render(
         recipe=recipe["name"],
         axes=names,
-        metrics=shown,
+        metrics=shown | blind_ones,
         rows=rows,
         figures=[(title, figure) for name, title in shown.items() if (figure := draw(rows, names, name)) is not None],
         config=escape(json.dumps(recipe, indent=2)),
