@@ -16,7 +16,8 @@ from ray_defense.api import make_executor
 from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import look_up
-from ray_defense.core.store import Store, read_json
+from ray_defense.core.files import read_json
+from ray_defense.core.store import Store
 from ray_defense.recipes import recipe as named
 from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, probe, shard, trace
 from ray_defense.stages.context import Context, train_missing

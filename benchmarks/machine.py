@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ray_defense.core.store import write_json
+from ray_defense.core.files import write_json
 from ray_defense.core.versions import versions
 
 

@@ -25,9 +25,10 @@ from machine import record
 from ray_defense.cluster import RayExecutor  # isort: skip  (before ray: it sets what ray reads when it is imported)
 import ray  # isort: skip
 from ray_defense.core.config import override
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.seams import BlockJob, Executor, IngestJob, TrainJob
-from ray_defense.core.store import Store, read_json
+from ray_defense.core.store import Store
 from ray_defense.recipes import recipe as named
 from ray_defense.stages import pipeline
 from ray_defense.stages.pipeline import Recipe

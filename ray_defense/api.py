@@ -7,10 +7,11 @@ from typing import Literal
 
 from ray_defense.attacks import Attack
 from ray_defense.core.errors import Refused, unknown
+from ray_defense.core.files import json_bytes
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.placement import ANYWHERE, Placement
 from ray_defense.core.seams import Backend, Executor
-from ray_defense.core.store import Store, json_bytes
+from ray_defense.core.store import Store
 from ray_defense.recipes import recipe
 from ray_defense.stages import attack_check, pipeline
 from ray_defense.stages import benchmark as benchmark_stage

@@ -181,7 +181,8 @@ def run(task: Task, executor: Any) -> None:
 
 def hashes(store: str | Path) -> dict[str, dict[str, str]]:
     """Returns what stands in a store: stage/key -> file -> SHA-256, the report (which names paths) left out."""
-    from ray_defense.core.store import RECORD, read_json
+    from ray_defense.core.files import read_json
+    from ray_defense.core.store import RECORD
 
     records = Path(store).glob(f"*/*/{RECORD}")
     found = {str(path.parent.relative_to(store)): read_json(path)["files"] for path in sorted(records)}

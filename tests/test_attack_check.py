@@ -9,8 +9,9 @@ import tiny
 from ray_defense import api
 from ray_defense.attacks import AllToAll, AllToOne, BadNets, Sig
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store, read_json
+from ray_defense.core.store import Store
 from ray_defense.core.truth import unseal
 from ray_defense.stages import attack_check, backdoor, poison
 from ray_defense.stages.context import Context

@@ -11,8 +11,9 @@ import ray_defense
 from ray_defense.attacks import AllToOne, BadNets, LabelConsistent, Trojan
 from ray_defense.core.config import override
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store, read_json
+from ray_defense.core.store import Store
 from ray_defense.data.sources import SOURCES, Digits
 from ray_defense.stages import evaluate, pipeline, shard
 from ray_defense.stages.context import Context

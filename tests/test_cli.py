@@ -89,7 +89,7 @@ def test_help_answers_at_once() -> None:
 
 def test_parsing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, ray_defense.cli.main, ray_defense.cli.options as o; o.parse(['run', 'x', '--set', 'a=b']);"
+        "import sys, ray_defense.cli.main, ray_defense.cli.parser as o; o.parse(['run', 'x', '--set', 'a=b']);"
         "print([name for name in ('torch', 'ray', 'numpy', 'sklearn', 'ffcv', 'rich') if name in sys.modules])"
     )
     assert python("-c", code).stdout == "[]\n"

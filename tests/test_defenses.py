@@ -10,10 +10,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import read_json, write_json
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import uniform
 from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Artifact, Store, read_json, write_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.data.shards import write_manifest, write_shard
 from ray_defense.data.split_file import SplitTable, write_split
 from ray_defense.defenses import BackdoorRemoval, SecureTraining, d_br, d_st

@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from ray_defense.cli.options import parse
+from ray_defense.cli.parser import parse
 from ray_defense.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ray_defense.cli.options import COMMANDS, parse
+from ray_defense.cli.options import COMMANDS
+from ray_defense.cli.parser import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = sorted((ROOT / "jobs").glob("*.py"))

@@ -11,7 +11,8 @@ import tiny
 from ray_defense import api
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import Artifact, write_json
+from ray_defense.core.files import write_json
+from ray_defense.core.store import Artifact
 from ray_defense.stages import evaluate
 
 

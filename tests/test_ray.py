@@ -14,10 +14,11 @@ import tiny
 from test_path import hashes
 
 import ray_defense
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.placement import Placement
 from ray_defense.core.seams import Room
-from ray_defense.core.store import Artifact, Store, read_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.stages import halving, probe, score, shard, sweep
 from ray_defense.stages.context import Context, train_missing
 from ray_defense.stages.search import Search

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ray_defense.attacks import ATTACKS
 from ray_defense.cli.main import main
-from ray_defense.cli.options import parse
+from ray_defense.cli.parser import parse
 from ray_defense.data.sources import Digits
 from ray_defense.stages.result import Result
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ray_defense.core.store import read_json
+from ray_defense.core.files import read_json
 from ray_defense.data.shards import write_manifest, write_shard
 from ray_defense.data.training_set import Share, TrainingSet
 from ray_defense.stages import score

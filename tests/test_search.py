@@ -15,8 +15,9 @@ from ray_defense.cli.main import main
 from ray_defense.cli.sweep import describe
 from ray_defense.core import progress
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import json_bytes, read_json
 from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store, json_bytes, read_json
+from ray_defense.core.store import Store
 from ray_defense.data.shards import ShardSet
 from ray_defense.stages import blind, halving, pipeline, search, sweep
 from ray_defense.stages.halving import Halving

@@ -15,10 +15,11 @@ from ray_defense.attacks.error_correction import GENERATOR, code_length, decode,
 from ray_defense.attacks.ssba import Ssba
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor, LocalWorker
 from ray_defense.core.random import stream, uniform
 from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Store, read_json
+from ray_defense.core.store import Store
 from ray_defense.data.sources import Digits
 from ray_defense.data.training_set import TrainingSet
 from ray_defense.losses import structural_similarity

@@ -14,9 +14,10 @@ from PIL import Image
 
 from ray_defense.attacks import AllToOne, BadNets, BadNetsAllToAll
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.store import Artifact, Store, read_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.core.truth import Truth, seal, unseal
 from ray_defense.data.shards import ShardSet, open_reader
 from ray_defense.data.sources import Digits, ImageFolder, Parquet

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ray_defense.core import store as store_module
+from ray_defense.core import files as files_module
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import RECORD, TIMING, Artifact, Store, file_hash, read_json, write_bytes, write_json
+from ray_defense.core.files import file_hash, read_json, write_bytes, write_json
+from ray_defense.core.store import RECORD, TIMING, Artifact, Store
 
 
 def make(store: Store, artifact: Artifact, text: str = "made", seconds: float = 1.0) -> None:
@@ -94,9 +95,9 @@ def test_a_file_that_a_kill_left_half_written_is_not_published(tmp_path):
     artifact = store.place("suspect", 1, {}, {})
     with store.claim(artifact):
         code = (
-            "import os, sys; from pathlib import Path; from ray_defense.core import store\n"
-            "store.os.fsync = lambda handle: os._exit(9)\n"
-            f"store.write_bytes(Path({str(artifact.work)!r}) / 'a.json', b'half')"
+            "import os, sys; from pathlib import Path; from ray_defense.core import files\n"
+            "files.os.fsync = lambda handle: os._exit(9)\n"
+            f"files.write_bytes(Path({str(artifact.work)!r}) / 'a.json', b'half')"
         )
         assert subprocess.run([sys.executable, "-c", code]).returncode == 9
         assert len(list(artifact.work.iterdir())) == 2  # scratch, and what was being written
@@ -125,7 +126,7 @@ def test_a_full_disk_while_publishing_leaves_no_artifact_and_keeps_the_checkpoin
             raise OSError(errno.ENOSPC, "No space left on device")
         write_bytes(path, data)
 
-    monkeypatch.setattr(store_module, "write_bytes", full)
+    monkeypatch.setattr(files_module, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"), store.claim(artifact):
         (artifact.scratch / "checkpoint.pt").write_text("epoch 3")
         (artifact.work / "a.json").write_text("made")

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.local import LocalExecutor, LocalWorker
-from ray_defense.core.store import Artifact, Store, read_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.core.truth import Truth, seal, unseal
 from ray_defense.data.shards import ShardSet, open_reader
 from ray_defense.models import build_model, load_weights, save_weights

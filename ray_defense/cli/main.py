@@ -19,8 +19,8 @@ from ray_defense.cli.options import (
     ReportOptions,
     RunOptions,
     SweepOptions,
-    parse,
 )
+from ray_defense.cli.parser import parse
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

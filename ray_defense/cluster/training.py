@@ -22,10 +22,10 @@ from ray_defense.cluster.signals import own_signals
 from ray_defense.core import progress
 from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
+from ray_defense.core.files import read_json, write_json
 from ray_defense.core.local import run_job
 from ray_defense.core.placement import Placement
 from ray_defense.core.seams import Backend, TrainJob
-from ray_defense.core.store import read_json, write_json
 
 MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
 _PROGRESS, _ERROR = "progress.json", "error.json"

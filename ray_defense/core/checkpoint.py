@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ray_defense.core.store import write_bytes
+from ray_defense.core.files import write_bytes
 
 CHECKPOINT = "checkpoint.pt"
 

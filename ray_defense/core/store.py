@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -14,46 +13,13 @@ from typing import Any
 from ray_defense.core import progress
 from ray_defense.core.config import fingerprint, to_plain
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import file_hash, read_json, sync_directory, write_bytes, write_json
 from ray_defense.core.remote import connect, local_directory, working_directory
 from ray_defense.core.versions import versions
 
 RECORD = "config.json"  # written last: an artifact with a record is complete
 TIMING = "timing.json"  # never hashed: two equal runs differ in it
 SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone when it is published
-
-
-def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Writes a file whole or not at all: aside in the same directory, synced, renamed; `mode` is before the umask."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the renames in a directory last through a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain data as indented JSON with sorted keys, whole or not at all."""
-    write_bytes(path, json_bytes(value))
-
-
-def json_bytes(value: Any) -> bytes:
-    """Returns plain data as indented JSON with sorted keys."""
-    return (json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-def read_json(path: Path) -> Any:
-    """Returns the JSON data of a file."""
-    return json.loads(path.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -112,12 +78,6 @@ class Artifact:
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file of the finished artifact, by relative path."""
         return read_json(self.path / RECORD)["files"]
-
-
-def file_hash(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def directory(place: str | Path) -> Path:

@@ -15,8 +15,8 @@ import torch
 
 from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Refused, unknown
+from ray_defense.core.files import write_bytes
 from ray_defense.core.seams import Backend
-from ray_defense.core.store import write_bytes
 from ray_defense.data.beton import BetonFile
 from ray_defense.data.beton_writer import write_beton
 

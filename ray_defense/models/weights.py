@@ -7,7 +7,7 @@ import safetensors.torch
 from torch import nn
 
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import write_bytes
+from ray_defense.core.files import write_bytes
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

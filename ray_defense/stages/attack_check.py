@@ -8,9 +8,10 @@ import numpy as np
 
 from ray_defense.attacks import Attack
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import json_bytes, read_json
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Executor, TrainJob
-from ray_defense.core.store import Artifact, Store, json_bytes, read_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.data.shards import ShardSet
 from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, shard
 from ray_defense.stages.context import Context, train_missing

@@ -6,7 +6,8 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import Refused, look_up
-from ray_defense.core.store import Artifact, read_json
+from ray_defense.core.files import read_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ShardSet
 from ray_defense.scores import score_signs, split_by_score
 from ray_defense.stages.split import Split

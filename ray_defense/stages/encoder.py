@@ -14,10 +14,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ray_defense.attacks.error_correction import decode, encode, message_length
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import write_json
 from ray_defense.core.local import best_device
 from ray_defense.core.random import stream, uniform
 from ray_defense.core.seams import TrainJob, Worker
-from ray_defense.core.store import Artifact, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ShardSet
 from ray_defense.data.training_set import Share, TrainingSet
 from ray_defense.losses import structural_similarity

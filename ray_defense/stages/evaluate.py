@@ -15,8 +15,9 @@ from scipy.stats import beta
 
 from ray_defense.core.checks import at_least
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import read_json, write_json
 from ray_defense.core.local import best_device, threads
-from ray_defense.core.store import Artifact, read_json, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.core.truth import unseal
 from ray_defense.data.shards import write_table
 from ray_defense.data.sources import Batch, Source

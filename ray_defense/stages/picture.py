@@ -8,7 +8,8 @@ import numpy as np
 
 from ray_defense.attacks.blend_picture import default_picture
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import Artifact, file_hash
+from ray_defense.core.files import file_hash
+from ray_defense.core.store import Artifact
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.stages.context import Context
 from ray_defense.stages.material import Material

@@ -6,8 +6,9 @@ from typing import Any
 from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import choice
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.seams import Executor, TrainJob
-from ray_defense.core.store import TIMING, Artifact, Store, read_json
+from ray_defense.core.store import TIMING, Artifact, Store
 from ray_defense.data.sources import SOURCES, Digits, check_labels
 from ray_defense.defenses import DEFENSES, BackdoorRemoval, SecureTraining
 from ray_defense.stages import attacker, backdoor, defend, evaluate, poison, probe, report, score, shard, split

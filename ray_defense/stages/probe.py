@@ -8,9 +8,10 @@ from typing import Any
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import choice
 from ray_defense.core.errors import Refused
+from ray_defense.core.files import read_json, write_json
 from ray_defense.core.random import stream
 from ray_defense.core.seams import TrainJob, Worker
-from ray_defense.core.store import Artifact, read_json, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.training_set import Share, open_training_set
 from ray_defense.losses import class_center_similarity, relearning
 from ray_defense.models import MODELS, ResNet18, build_model, save_weights

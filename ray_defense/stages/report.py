@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import torch
 
 from ray_defense.core.config import to_plain
-from ray_defense.core.store import Artifact, read_json, write_bytes
+from ray_defense.core.files import read_json, write_bytes
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import MANIFEST, ShardSet
 from ray_defense.data.sources import Source
 from ray_defense.stages.context import Context

@@ -14,9 +14,10 @@ import torch
 from ray_defense.core.checks import at_least
 from ray_defense.core.config import choice
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import read_json
 from ray_defense.core.random import stream
 from ray_defense.core.seams import Backend, BlockJob
-from ray_defense.core.store import Artifact, read_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ImageBatch, ShardSet, open_reader, write_table
 from ray_defense.models import build_model, load_weights
 from ray_defense.scores import SCORES, FeatureConsistency, feature_consistency

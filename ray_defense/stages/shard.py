@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.config import fingerprint
 from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.files import write_json
 from ray_defense.core.seams import IngestJob
-from ray_defense.core.store import SCRATCH, Artifact, write_json
+from ray_defense.core.store import SCRATCH, Artifact
 from ray_defense.data.shards import (
     MANIFEST_SCHEMA,
     REJECTED_SCHEMA,

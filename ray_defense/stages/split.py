@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from ray_defense.core.checks import in_range
 from ray_defense.core.errors import Refused
-from ray_defense.core.store import Artifact, read_json, write_json
+from ray_defense.core.files import read_json, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ShardSet
 from ray_defense.data.split_file import SplitTable, write_split
 from ray_defense.scores import split_by_score, starved_classes

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
+from ray_defense.core.files import read_json, write_bytes, write_json
 from ray_defense.core.local import LocalExecutor
 from ray_defense.core.seams import Executor, Judge, SweepJob, TrainJob
-from ray_defense.core.store import Artifact, Store, read_json, write_bytes, write_json
+from ray_defense.core.store import Artifact, Store
 from ray_defense.data.shards import write_table
 from ray_defense.stages import blind, pipeline, score, sweep_page
 from ray_defense.stages.context import Context, train_missing

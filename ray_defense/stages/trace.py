@@ -14,10 +14,11 @@ import pyarrow as pa
 import torch
 
 from ray_defense.core.errors import Failed
+from ray_defense.core.files import read_json, write_bytes, write_json
 from ray_defense.core.local import threads
 from ray_defense.core.random import stream, uniform
 from ray_defense.core.seams import Backend, BlockJob
-from ray_defense.core.store import Artifact, read_json, write_bytes, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ShardSet, write_table
 from ray_defense.losses import class_center_similarity
 from ray_defense.scores import effective_rank, feature_norm, score_signs, split_by_score

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from ray_defense.attacks.trojan import Trojan, optimize_patch
+from ray_defense.core.files import write_json
 from ray_defense.core.local import threads
 from ray_defense.core.random import permutation, stream
-from ray_defense.core.store import Artifact, write_json
+from ray_defense.core.store import Artifact
 from ray_defense.data.shards import ShardSet
 from ray_defense.models import incoming_strength
 from ray_defense.stages import picture
