@@ -170,7 +170,7 @@ if [ "$1" = test ]; then
     cd "$root"
     if [ "${1-}" = chaos ]; then
         shift
-        set -- -m chaos "$@"
+        set -- -m 'chaos or long' "$@"
     fi
     exec "$python" -m pytest -q "$@"
 fi

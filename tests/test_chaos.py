@@ -15,7 +15,7 @@ import pytest
 from conftest import CHAOS
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
-SHORT = {("scoring", "node"), ("probe", "driver")}
+SHORT = {("scoring", "node")}
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_no_command_opens_a_port_to_all_or_installs_another_ray(path):
     commands = [command for key in COMMANDS for command in prepared(path)[key]]
     assert len(commands) > 10 and not [command for command in commands if "0.0.0.0" in command]
     installed = [command for command in commands if "pip install" in command]
-    assert any(command.endswith('--editable "$HOME/ray-defense[ffcv]"') for command in installed)
+    assert any(command.endswith('--editable "$HOME/ray-defense[ffcv,hpo]"') for command in installed)
     assert not [command for command in installed if re.search(r"\bray(?!-defense)\b", command)]
 
 
@@ -198,7 +198,7 @@ def test_the_packages_that_build_ffcv_are_those_of_run_sh(path):
 def test_the_image_has_a_python_that_the_project_takes_and_installs_ffcv():
     (version,) = re.findall(r"^FROM python:([\d.]+)", DOCKERFILE.read_text(), re.MULTILINE)
     assert version in SpecifierSet(PROJECT["requires-python"])
-    assert 'pip install --no-cache-dir ".[ffcv]"' in DOCKERFILE.read_text() and "ffcv" in PROJECT["optional-dependencies"]
+    assert 'pip install --no-cache-dir ".[ffcv,hpo]"' in DOCKERFILE.read_text() and "ffcv" in PROJECT["optional-dependencies"]
 
 
 def test_the_job_runs_the_ray_that_the_project_pins():

@@ -212,6 +212,7 @@ def started(*command: object) -> Iterator[subprocess.Popen]:
 
 
 @pytest.mark.chaos
+@pytest.mark.long
 def test_a_job_ended_by_sigterm_and_by_ctrl_c_ends_with_the_bytes_of_an_undisturbed_one(tmp_path):
     sets = ["backdoor.epochs=4", "backdoor.milestones=2", "probe.epochs=4", "probe.intra_epochs=1", "d_br=none", "d_st=none"]
     job = ["python", "jobs/pipeline.py", "digits_badnets", "--backend", "numpy", *(f"--set={one}" for one in sets), "--store"]

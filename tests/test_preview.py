@@ -176,7 +176,7 @@ def test_a_recipe_without_an_attack_has_no_preview(tmp_path: Path) -> None:
 
 def test_only_an_attack_that_needs_a_network_starts_the_executor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started = []
-    monkeypatch.setattr(api, "make_executor", lambda name, backend: started.append(name) or LocalExecutor("numpy"))
+    monkeypatch.setattr(api, "make_executor", lambda name, backend, placement: started.append(name) or LocalExecutor("numpy"))
     monkeypatch.setattr(api.preview_stage, "run", lambda config, store, executor: b"")
     for needs in (None, "picture", "surrogate", "ssba_encoder"):
         monkeypatch.setattr(Sig, "needs", needs)

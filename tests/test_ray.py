@@ -255,6 +255,7 @@ def test_a_sweep_on_ray_gives_the_table_of_a_local_one_though_a_trial_is_killed(
     assert not (made.path / "scratch").exists()
 
 
+@pytest.mark.long
 def test_a_trial_whose_training_wants_two_workers_gets_them(ray, digits, tmp_path):
     from ray_defense.cluster import RayExecutor
 
@@ -284,6 +285,7 @@ def test_ray_stops_a_trial_that_does_worse_and_a_later_run_goes_on_where_it_stop
     assert again.hashes == alone.hashes
 
 
+@pytest.mark.long
 def test_a_search_on_ray_asks_for_what_a_local_one_does(ray, digits, tmp_path):
     from ray_defense.cluster import RayExecutor
 

@@ -140,6 +140,8 @@ def test_the_code_of_this_checkout_comes_first(checkout: Checkout) -> None:
 def test_test_runs_pytest_with_the_arguments_and_its_exit_code(checkout: Checkout) -> None:
     assert checkout.call("test", "tests/x.py", "-k", "y").returncode == 7
     assert checkout.asked.splitlines()[-1] == "-m pytest -q tests/x.py -k y"
+    checkout.call("test", "chaos", "-x")
+    assert checkout.asked.splitlines()[-1] == "-m pytest -q -m chaos or long -x"
 
 
 def test_continuous_integration_runs_the_whole_suite(checkout: Checkout) -> None:

@@ -79,9 +79,9 @@ def two() -> Iterator[Two]:
     nodes = []
     try:
         nodes.append(start(folder, "head", variables, "--head", "--num-cpus=0", "--node-ip-address=127.0.0.1", *ports))
-        until(partial(is_up, folder / "head.log"), nodes[0], f"the head is up, see {folder}", 300)
+        until(partial(is_up, folder / "head.log"), nodes[0], f"the head is up, see {folder}")
         nodes.append(start(folder, "far", variables, f"--address={address}", "--num-cpus=2", first=hide))
-        until(partial(is_up, folder / "far.log"), nodes[1], f"the other node is up, see {folder}", 300)
+        until(partial(is_up, folder / "far.log"), nodes[1], f"the other node is up, see {folder}")
         yield made
     finally:
         for node in nodes:
