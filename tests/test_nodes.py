@@ -55,3 +55,13 @@ def test_a_run_that_waits_for_nodes_that_do_not_come_is_refused(cluster, digits,
     task = faults.Task(str(tmp_path / "store"), str(digits), placement={"nodes": 3, "wait_s": 0.1})
     done = faults.drive(task, cluster.address)
     assert done.returncode == 1 and "2 of the 3 nodes that placement.nodes wants were up" in done.stderr
+
+
+@pytest.mark.long
+def test_actors_that_share_a_gpu_are_where_it_is(spread, digits, tmp_path):
+    """The GPU is a number that Ray is told, so the actors compute on the CPU, and the bytes are the same."""
+    with faults.cluster() as made:
+        gpu_node = made.add_node(num_cpus=2, num_gpus=1)
+        places = drive(made.address, digits, tmp_path, actors=None, gpus_per_actor=0.5)
+    assert places["scoring"] == {f".{gpu_node.node_id}"}
+    assert faults.hashes(tmp_path / "store") == faults.hashes(spread[0])
