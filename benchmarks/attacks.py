@@ -17,11 +17,17 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import look_up
 from ray_defense.core.files import read_json
-from ray_defense.core.store import Store
-from ray_defense.recipes import recipe as named
-from ray_defense.stages import attacker, backdoor, evaluate, pipeline, poison, probe, shard, trace
+from ray_defense.pipeline import pipeline
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import recipe as named
+from ray_defense.stages import backdoored as backdoor
+from ray_defense.stages import evaluation as evaluate
+from ray_defense.stages import ingest as shard
+from ray_defense.stages import poison, probe
+from ray_defense.stages.attacker import prepare as attacker
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.pipeline import Recipe
+from ray_defense.store.artifacts import Store
+from ray_defense.studies import score_trace as trace
 
 
 def measure_clean(recipe: Recipe, context: Context) -> dict[str, Any]:

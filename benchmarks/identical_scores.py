@@ -22,7 +22,7 @@ CHANGES = faults.SCORES_ONLY | {"score.batch_size": "125", "score.block_size": "
 def run(task: faults.Task, address: str | None) -> None:
     """Runs the task, again after each kill of its driver; without an address, in this process."""
     if address is None:
-        from ray_defense.core.local import LocalExecutor
+        from ray_defense.execution.local import LocalExecutor
 
         return faults.run(task, LocalExecutor(task.backend))
     while (done := faults.drive(task, address)).returncode == -signal.SIGKILL:

@@ -25,12 +25,14 @@ from machine import record
 from ray_defense.attacks import BadNets
 from ray_defense.cluster import RayExecutor
 from ray_defense.core import progress
-from ray_defense.core.store import Store
 from ray_defense.data.sources import SOURCES
 from ray_defense.models import MODELS
-from ray_defense.stages import poison, probe, score, shard
+from ray_defense.stages import detect as score
+from ray_defense.stages import ingest as shard
+from ray_defense.stages import poison, probe
+from ray_defense.stages.attacker.material import Armed
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.material import Armed
+from ray_defense.store.artifacts import Store
 from ray_defense.training.settings import Workers
 from ray_defense.training.views import NORMALIZATIONS
 

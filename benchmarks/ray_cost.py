@@ -26,12 +26,12 @@ from ray_defense.cluster import RayExecutor  # isort: skip  (before ray: it sets
 import ray  # isort: skip
 from ray_defense.core.config import override
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.seams import BlockJob, Executor, IngestJob, TrainJob
-from ray_defense.core.store import Store
-from ray_defense.recipes import recipe as named
-from ray_defense.stages import pipeline
-from ray_defense.stages.pipeline import Recipe
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.protocols import BlockJob, Executor, IngestJob, TrainJob
+from ray_defense.pipeline import pipeline
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import recipe as named
+from ray_defense.store.artifacts import Store
 
 SIDES: dict[str, Callable[[], Executor]] = {"local": LocalExecutor, "ray": RayExecutor}
 

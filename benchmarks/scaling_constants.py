@@ -21,10 +21,10 @@ from machine import record
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ray_defense.core.checkpoint import save_checkpoint
-from ray_defense.core.local import threads
 from ray_defense.data.decode import decode_image
-from ray_defense.data.jpeg import decode_jpeg, encode_jpeg
+from ray_defense.data.shards.jpeg import decode_jpeg, encode_jpeg
+from ray_defense.execution.checkpoint import save_checkpoint
+from ray_defense.execution.local import threads
 from ray_defense.models import ResNet18, build_model
 from ray_defense.training.settings import Sgd
 

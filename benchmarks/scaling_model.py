@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ray_defense.defenses.d_st import Extractor
 from ray_defense.losses import semi_supervised_contrastive
 from ray_defense.models import build_model
-from ray_defense.recipes import cifar10_badnets, imagenet200_badnets
-from ray_defense.stages.pipeline import Recipe
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import cifar10_badnets, imagenet200_badnets
 from ray_defense.training.settings import Workers
 
 

@@ -19,15 +19,16 @@ from machine import record
 
 from ray_defense.cluster import RayExecutor  # isort: skip  (before ray: it sets what ray reads when it is imported)
 import ray  # isort: skip
-from ray_defense.cluster.scoring import run_blocks, starter
-from ray_defense.core.placement import ANYWHERE
-from ray_defense.core.seams import BlockJob
-from ray_defense.core.store import Store
-from ray_defense.data.shards import ShardSet
+from ray_defense.cluster.blocks import run_blocks, starter
 from ray_defense.data.sources import SOURCES
+from ray_defense.data.suspect_dataset import ShardSet
+from ray_defense.execution.placement import ANYWHERE
+from ray_defense.execution.protocols import BlockJob
 from ray_defense.models import MODELS, build_model, save_weights
-from ray_defense.stages import score, shard
+from ray_defense.stages import detect as score
+from ray_defense.stages import ingest as shard
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Store
 from ray_defense.training.views import NORMALIZATIONS, to_float
 from ray_defense.transforms import apply_all
 

@@ -13,14 +13,15 @@ from typing import Any
 import psutil
 from machine import record
 
-from ray_defense.core.local import LocalExecutor, best_device, threads
-from ray_defense.core.seams import BlockJob
-from ray_defense.core.store import Store
-from ray_defense.data.shards import ShardSet
 from ray_defense.data.sources import SOURCES
+from ray_defense.data.suspect_dataset import ShardSet
+from ray_defense.execution.local import LocalExecutor, best_device, threads
+from ray_defense.execution.protocols import BlockJob
 from ray_defense.models import SmallResNet, build_model, save_weights
-from ray_defense.stages import score, shard
+from ray_defense.stages import detect as score
+from ray_defense.stages import ingest as shard
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Store
 from ray_defense.training.views import NORMALIZATIONS
 
 

@@ -13,12 +13,14 @@ from machine import record
 
 from ray_defense.cluster import RayExecutor
 from ray_defense.core.config import override
-from ray_defense.core.store import Store
-from ray_defense.recipes import SWEEPS
-from ray_defense.recipes import recipe as named
-from ray_defense.stages import pipeline, score, sweep
+from ray_defense.pipeline import pipeline
+from ray_defense.pipeline.recipes import SWEEPS
+from ray_defense.pipeline.recipes import recipe as named
+from ray_defense.stages import detect as score
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.trials import grid, parse_axis
+from ray_defense.store.artifacts import Store
+from ray_defense.sweeps import sweep
+from ray_defense.sweeps.grid import grid, parse_axis
 
 
 def measure(recipe: str) -> dict[str, Any]:

@@ -82,15 +82,13 @@ def scoring() -> str:
 
 def ray_cost() -> str:
     """The demo's seconds with Ray and without, a row for each pair of runs, and their ratios."""
-    rows = []
-    for path in (ROOT / "results").glob("ray_cost_digits_badnets.json"):  # no rows as long as nobody has measured it
-        run = json.loads(path.read_text())
-        for number, pair in enumerate(run["pairs"]):
-            local, on_ray = pair["local"], pair["ray"]
-            names = ("wall_s", "ray_start_s", "startup_s", "rest_s")
-            cells = [f"{local['rest_s']:.1f}", *(f"{on_ray[name]:.1f}" for name in names)]
-            rows.append([str(number + 1), *cells, f"{run['rest_ratios'][number]:.3f}", f"{run['wall_ratios'][number]:.2f}"])
-        rows.append(["median", *[""] * 5, f"**{run['rest_ratio_median']:.3f}**", f"{run['wall_ratio_median']:.2f}"])
+    (run,), rows = _load("ray_cost_digits_badnets.json"), []
+    for number, pair in enumerate(run["pairs"]):
+        local, on_ray = pair["local"], pair["ray"]
+        names = ("wall_s", "ray_start_s", "startup_s", "rest_s")
+        cells = [f"{local['rest_s']:.1f}", *(f"{on_ray[name]:.1f}" for name in names)]
+        rows.append([str(number + 1), *cells, f"{run['rest_ratios'][number]:.3f}", f"{run['wall_ratios'][number]:.2f}"])
+    rows.append(["median", *[""] * 5, f"**{run['rest_ratio_median']:.3f}**", f"{run['wall_ratio_median']:.2f}"])
     head = ["pair", "local: rest, s", "Ray: wall, s", "start of Ray", "start of its processes", "rest"]
     return _table([*head, "ratio of the rests", "of the walls"], rows)
 

@@ -8,22 +8,23 @@ from typing import Literal
 from ray_defense.attacks import Attack
 from ray_defense.core.errors import Refused, unknown
 from ray_defense.core.files import json_bytes
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.placement import ANYWHERE, Placement
-from ray_defense.core.seams import Backend, Executor
-from ray_defense.core.store import Store
-from ray_defense.recipes import recipe
-from ray_defense.stages import attack_check, pipeline
-from ray_defense.stages import benchmark as benchmark_stage
-from ray_defense.stages import preview as preview_stage
-from ray_defense.stages import sweep as sweep_stage
-from ray_defense.stages.attack_check import Checked
-from ray_defense.stages.benchmark import Throughput
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.placement import ANYWHERE, Placement
+from ray_defense.execution.protocols import Backend, Executor
+from ray_defense.pipeline import pipeline
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import recipe
+from ray_defense.reports.result import Defended, Result
 from ray_defense.stages.context import Context
-from ray_defense.stages.pipeline import Recipe
-from ray_defense.stages.result import Defended, Result
-from ray_defense.stages.sweep import Overview, Way
-from ray_defense.stages.trials import Trial
+from ray_defense.store.artifacts import Store
+from ray_defense.studies import attack_preview as preview_stage
+from ray_defense.studies import attack_strength as attack_check
+from ray_defense.studies import throughput as benchmark_stage
+from ray_defense.studies.attack_strength import Checked
+from ray_defense.studies.throughput import Throughput
+from ray_defense.sweeps import sweep as sweep_stage
+from ray_defense.sweeps.grid import Trial
+from ray_defense.sweeps.sweep import Overview, Way
 
 EXECUTORS = ("local", "ray")
 

@@ -136,7 +136,7 @@ class Striking:
 
     def __init__(self, task: Task):
         from ray_defense.cluster import RayExecutor
-        from ray_defense.core.placement import Placement
+        from ray_defense.execution.placement import Placement
 
         self._task, self._inner = task, RayExecutor(task.backend, Placement(**task.placement))
         self.map, self.close = self._inner.map, self._inner.close
@@ -163,10 +163,11 @@ def run(task: Task, executor: Any) -> None:
     """Runs what is missing of the task: the whole path, and a sweep before it if that is wanted."""
     import tiny
 
-    from ray_defense import recipes
     from ray_defense.core.config import override
-    from ray_defense.core.store import Store
-    from ray_defense.stages import pipeline, sweep, trials
+    from ray_defense.pipeline import pipeline, recipes
+    from ray_defense.store.artifacts import Store
+    from ray_defense.sweeps import grid as trials
+    from ray_defense.sweeps import sweep
 
     recipe = tiny.recipe(Path(task.data)) if task.recipe == "tiny" else recipes.recipe(task.recipe)
     for path, value in task.changes.items():
@@ -182,7 +183,7 @@ def run(task: Task, executor: Any) -> None:
 def hashes(store: str | Path) -> dict[str, dict[str, str]]:
     """Returns what stands in a store: stage/key -> file -> SHA-256, the report (which names paths) left out."""
     from ray_defense.core.files import read_json
-    from ray_defense.core.store import RECORD
+    from ray_defense.store.artifacts import RECORD
 
     records = Path(store).glob(f"*/*/{RECORD}")
     found = {str(path.parent.relative_to(store)): read_json(path)["files"] for path in sorted(records)}
@@ -274,7 +275,7 @@ def try_cell(made: Any, reference: Path, data: Path, scratch: Path, stage: str, 
 
 def make_reference(data: Path, store: Path) -> None:
     """Runs everything undisturbed in this process, without Ray."""
-    from ray_defense.core.local import LocalExecutor
+    from ray_defense.execution.local import LocalExecutor
 
     run(Task(str(store), str(data), sweep=True), LocalExecutor("numpy"))
 

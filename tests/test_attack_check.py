@@ -10,12 +10,14 @@ from ray_defense import api
 from ray_defense.attacks import AllToAll, AllToOne, BadNets, Sig
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
-from ray_defense.core.truth import unseal
-from ray_defense.stages import attack_check, backdoor, poison
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.stages import backdoored as backdoor
+from ray_defense.stages import poison
+from ray_defense.stages.attacker.material import Armed
 from ray_defense.stages.context import Context
-from ray_defense.stages.material import Armed
+from ray_defense.store.artifacts import Store
+from ray_defense.store.truth import unseal
+from ray_defense.studies import attack_strength as attack_check
 
 COVERED = BadNets(AllToOne(target=2, cover_ratio=0.5))
 

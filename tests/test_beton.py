@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ray_defense.core.errors import Refused
-from ray_defense.data.beton import FIELD, HEADER, TABLE, BetonFile, sample_dtype
-from ray_defense.data.beton_writer import write_beton
+from ray_defense.data.shards.beton import FIELD, HEADER, TABLE, BetonFile, sample_dtype
+from ray_defense.data.shards.beton_writer import write_beton
 
 FIELDS_AT = HEADER.itemsize
 SAMPLES_AT = FIELDS_AT + 3 * FIELD.itemsize

@@ -12,11 +12,13 @@ from ray_defense.attacks import AllToOne, BadNets, LabelConsistent, Trojan
 from ray_defense.core.config import override
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
 from ray_defense.data.sources import SOURCES, Digits
-from ray_defense.stages import evaluate, pipeline, shard
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.pipeline import pipeline
+from ray_defense.stages import evaluation as evaluate
+from ray_defense.stages import ingest as shard
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Store
 from ray_defense.training.views import NORMALIZATIONS
 
 

@@ -130,7 +130,7 @@ def disk(folder, size_kib: int):
 @pytest.mark.long
 def test_a_disk_that_is_full_again_and_again_costs_no_byte(reference, digits, tmp_path):
     """The disk grows a little whenever the run has stopped for want of space, so that it stops at many a write."""
-    from ray_defense.core.local import LocalExecutor
+    from ray_defense.execution.local import LocalExecutor
 
     folder, size, stops = tmp_path / "disk", 32, 0
     folder.mkdir()
@@ -151,7 +151,7 @@ def test_a_disk_that_is_full_again_and_again_costs_no_byte(reference, digits, tm
 
 @pytest.mark.long
 def test_a_disk_that_turns_read_only_stops_the_run_and_nothing_more(reference, digits, tmp_path):
-    from ray_defense.core.local import LocalExecutor
+    from ray_defense.execution.local import LocalExecutor
 
     (tmp_path / "disk").mkdir()
     with disk(tmp_path / "disk", 100_000) as mount:

@@ -26,14 +26,14 @@ from ray_defense.cli.table import render
 from ray_defense.core import progress
 from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.core.placement import ANYWHERE
-from ray_defense.core.seams import Room
-from ray_defense.recipes import RECIPES
-from ray_defense.stages.attack_check import Checked
-from ray_defense.stages.benchmark import Pace, Throughput
-from ray_defense.stages.evaluate import WEAK_ASR
-from ray_defense.stages.pipeline import Recipe
-from ray_defense.stages.result import Defended, ModelResult, Result, ScoreResult
+from ray_defense.execution.placement import ANYWHERE
+from ray_defense.execution.protocols import Room
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import RECIPES
+from ray_defense.reports.result import Defended, ModelResult, Result, ScoreResult
+from ray_defense.stages.evaluation import WEAK_ASR
+from ray_defense.studies.attack_strength import Checked
+from ray_defense.studies.throughput import Pace, Throughput
 
 NOTHING = ModelResult(None, None, 0, 0, None, None, None)
 GOOD = ModelResult(0.981, 0.006, 397, 360, [0.9623, 0.99], [0.0, 0.02], 0.98)

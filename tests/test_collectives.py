@@ -64,7 +64,7 @@ class Normalized(torch.nn.Module):
 
 def epoch_of_two(rank: int, folder: str) -> None:
     from ray_defense.cluster.training import RayWorker
-    from ray_defense.data.shards import ImageBatch
+    from ray_defense.data.suspect_dataset import ImageBatch
     from ray_defense.losses import relearning
     from ray_defense.training.supervised import train_epoch
 

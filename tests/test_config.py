@@ -18,10 +18,10 @@ from ray_defense.core.errors import Failed, Refused, look_up, unknown
 from ray_defense.data.sources import Parquet
 from ray_defense.defenses import BackdoorRemoval
 from ray_defense.models import ResNet18, SmallResNet
-from ray_defense.recipes import RECIPES
-from ray_defense.recipes import recipe as recipe_of
-from ray_defense.stages.pipeline import Recipe
-from ray_defense.stages.score import Score
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.pipeline.recipes import RECIPES
+from ray_defense.pipeline.recipes import recipe as recipe_of
+from ray_defense.stages.detect import Score
 from ray_defense.transforms import Affine, NoAugment, Rotate
 
 DEMO = RECIPES["digits_badnets"]()
@@ -52,11 +52,7 @@ def test_plain_data_names_each_unit_and_is_json():
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys_and_has_no_nan():
-    assert (
-        canonical_json({"b": 1, "a": [2.5, None]})
-        == canonical_json({"a": (2.5, None), "b": 1})
-        == '{"a":[2.5,null],"b":1}'
-    )
+    assert canonical_json({"b": 1, "a": [2.5, None]}) == canonical_json({"a": (2.5, None), "b": 1}) == '{"a":[2.5,null],"b":1}'
     with pytest.raises(ValueError):
         canonical_json({"a": float("nan")})
 
@@ -223,8 +219,8 @@ def test_the_demo_uses_one_model_shape_throughout():
 
 
 def test_a_placement_enters_no_fingerprint_and_refuses_what_it_cannot_mean():
-    from ray_defense.core.placement import Placement
-    from ray_defense.stages.pipeline import Recipe
+    from ray_defense.execution.placement import Placement
+    from ray_defense.pipeline.pipeline import Recipe
 
     assert "placement" not in canonical_json(Recipe("any"))
     assert override(Placement(), "gpus_per_actor", "0.5").gpus_per_actor == 0.5

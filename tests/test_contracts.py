@@ -63,9 +63,7 @@ def test_poison_and_evaluate_alone_import_the_truth():
 def test_every_package_of_the_library_has_its_floor():
     (floors, *_) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     named = {name.strip() for layer in floors["layers"] for name in layer.split("|")}
-    below = [
-        path for path in (ROOT / "ray_defense").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    ]
+    below = [path for path in (ROOT / "ray_defense").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     assert named == {f"ray_defense.{path.stem}" for path in below if path.name != "__init__.py"}
 
 

@@ -11,15 +11,15 @@ from torch.nn.functional import cross_entropy
 
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json, write_json
-from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import uniform
-from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Artifact, Store
-from ray_defense.data.shards import write_manifest, write_shard
-from ray_defense.data.split_file import SplitTable, write_split
+from ray_defense.data.split_table import SplitTable, write_split
+from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.defenses import BackdoorRemoval, SecureTraining, d_br, d_st
 from ray_defense.defenses.d_br import kept_round
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.protocols import TrainJob
 from ray_defense.models import SmallResNet, build_model, load_weights, save_weights
+from ray_defense.store.artifacts import Artifact, Store
 from ray_defense.training.loop import run_epochs
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.views import NORMALIZATIONS, view
@@ -64,9 +64,7 @@ class World:
         suspect, backdoored, split = (self.put(f"{name}-{stage}") for stage in ("suspect", "backdoored", "split"))
         halves = np.array_split(np.arange(COUNT), 2)
         origin = [""] * (COUNT // 2)
-        parts = [
-            write_shard(suspect.path, n, self.images[h], self.labels[h], INDEX[h], origin) for n, h in enumerate(halves)
-        ]
+        parts = [write_shard(suspect.path, n, self.images[h], self.labels[h], INDEX[h], origin) for n, h in enumerate(halves)]
         write_manifest(suspect.path, parts)
         write_json(suspect.path / "dataset.json", {"num_classes": CLASSES})
         save_weights(backdoored.path / "model.safetensors", build_model(MODEL, CLASSES, 1))
@@ -156,12 +154,8 @@ def test_one_step_on_a_whole_split_moves_its_loss_the_right_way(world, step, nam
 
 def test_d_br_s_first_step_is_gradient_ascent_on_the_poisoned_split(world, monkeypatch):
     """Parity: theta + rate * the gradient of the mean cross-entropy over the poisoned split (Eq. 4), by hand."""
-    config = replace(
-        REMOVAL, rounds=1, steps=("unlearn",), batch_size=COUNT, sgd=Sgd(0.05, momentum=0.0, weight_decay=0.0)
-    )
-    monkeypatch.setattr(
-        d_br, "view", lambda images, index, key, changes, normalization: view(images, index, 0, (), HALF)
-    )
+    config = replace(REMOVAL, rounds=1, steps=("unlearn",), batch_size=COUNT, sgd=Sgd(0.05, momentum=0.0, weight_decay=0.0))
+    monkeypatch.setattr(d_br, "view", lambda images, index, key, changes, normalization: view(images, index, 0, (), HALF))
     made = weights(world.train(d_br.train, config))
     model = build_model(MODEL, CLASSES, 1).train()
     images, labels = world.members("poisoned")
@@ -173,10 +167,7 @@ def test_d_br_s_first_step_is_gradient_ascent_on_the_poisoned_split(world, monke
 def test_d_br_depends_on_the_two_splits_alone(world, tmp_path):
     made = weights(world.train(d_br.train, REMOVAL))
     for number, change in enumerate((relabeled, repainted)):
-        assert (
-            changed(made, weights(change(world, "uncertain", tmp_path / f"u{number}").train(d_br.train, REMOVAL)))
-            == set()
-        )
+        assert changed(made, weights(change(world, "uncertain", tmp_path / f"u{number}").train(d_br.train, REMOVAL))) == set()
         for name in ("trusted", "poisoned"):
             other = change(world, name, tmp_path / f"{name}{number}").train(d_br.train, REMOVAL)
             assert changed(made, weights(other)) == {"extractor", "classifier"}
@@ -220,9 +211,7 @@ def test_the_classifier_stage_leaves_the_extractor_and_its_buffers_as_they_are(w
 
 def test_the_contrastive_stage_trains_the_extractor_and_not_the_classifier(world, tmp_path):
     config = replace(SECURE, classifier_sgd=Sgd(0.0))
-    made = [
-        weights(replace(world, root=tmp_path / str(n)).train(d_st.train, replace(config, epochs=n))) for n in (1, 2)
-    ]
+    made = [weights(replace(world, root=tmp_path / str(n)).train(d_st.train, replace(config, epochs=n))) for n in (1, 2)]
     assert changed(*made) == {"extractor"}
 
 
@@ -230,9 +219,7 @@ def test_d_st_never_reads_the_label_of_an_uncertain_sample(world, tmp_path):
     made = weights(world.train(d_st.train, SECURE))
     assert changed(made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, SECURE))) == set()
     # the two that may read labels do, so this comparison can fail: Eq. (3) reads those of poisoned samples, Eq. (2) not
-    assert changed(made, weights(relabeled(world, "poisoned", tmp_path / "p").train(d_st.train, SECURE))) == {
-        "classifier"
-    }
+    assert changed(made, weights(relabeled(world, "poisoned", tmp_path / "p").train(d_st.train, SECURE))) == {"classifier"}
     both = {"extractor", "classifier"}
     assert changed(made, weights(relabeled(world, "trusted", tmp_path / "t").train(d_st.train, SECURE))) == both
     assert changed(made, weights(repainted(world, "uncertain", tmp_path / "r").train(d_st.train, SECURE))) == both
@@ -241,9 +228,7 @@ def test_d_st_never_reads_the_label_of_an_uncertain_sample(world, tmp_path):
 def test_the_authors_positives_read_the_labels_of_untrusted_samples(world, tmp_path):
     config = replace(SECURE, positives="authors")  # D3: why the paper's reading is the default
     made = weights(world.train(d_st.train, config))
-    assert "extractor" in changed(
-        made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, config))
-    )
+    assert "extractor" in changed(made, weights(relabeled(world, "uncertain", tmp_path / "u").train(d_st.train, config)))
 
 
 @pytest.mark.parametrize(("module", "config", "stop"), [(d_br, REMOVAL, 1), (d_st, SECURE, 1), (d_st, SECURE, 3)])

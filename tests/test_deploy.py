@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from ray_defense.cli.parser import parse
-from ray_defense.recipes import RECIPES
+from ray_defense.pipeline.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 AWS, ON_PREMISE = ROOT / "cluster.yaml", ROOT / "deploy" / "on_premise.yaml"

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 
 from ray_defense.core.errors import Refused
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
 from ray_defense.data.decode import decode_image
-from ray_defense.data.shards import MANIFEST, ShardSet, open_reader, write_manifest, write_shard
 from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.imagenet200 import ImageNet200
+from ray_defense.data.suspect_dataset import MANIFEST, ShardSet, open_reader, write_manifest, write_shard
 from ray_defense.data.training_set import TrainingSet
-from ray_defense.stages import shard
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.stages import ingest as shard
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Store
 
 WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361")
 SIZES = ((40, 30), (64, 64), (33, 90), (12, 12), (100, 20))  # width, height

@@ -8,13 +8,7 @@ import pytest
 import torch
 
 from ray_defense.core.errors import Refused
-from ray_defense.losses import (
-    class_center_similarity,
-    mixed_cross_entropy,
-    relearning,
-    semi_supervised_contrastive,
-    unlearning,
-)
+from ray_defense.losses import class_center_similarity, mixed_cross_entropy, relearning, semi_supervised_contrastive, unlearning
 
 
 def rows(*shape, seed, unit=False):
@@ -103,11 +97,13 @@ def test_losses_under_autocast_equal_those_in_float32():
     trusted, features = torch.tensor([True, False] * 3), rows(6, 8, seed=5).float()
 
     def losses():
-        return torch.stack([
-            semi_supervised_contrastive(z, labels, trusted, temperature=0.1),
-            class_center_similarity(features, labels, 3),
-            mixed_cross_entropy(features, labels, trusted, ~trusted, poisoned_weight=0.1),
-        ])
+        return torch.stack(
+            [
+                semi_supervised_contrastive(z, labels, trusted, temperature=0.1),
+                class_center_similarity(features, labels, 3),
+                mixed_cross_entropy(features, labels, trusted, ~trusted, poisoned_weight=0.1),
+            ]
+        )
 
     plain = losses()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -37,7 +37,7 @@ def test_training_workers_and_scoring_actors_are_placed_across_two_nodes(spread)
 
 
 def test_scores_from_two_nodes_are_the_bytes_of_one_process(spread, digits, tmp_path):
-    from ray_defense.core.local import LocalExecutor
+    from ray_defense.execution.local import LocalExecutor
 
     store = faults.prepare(spread[0], "scoring", tmp_path)
     faults.run(faults.Task(str(store), str(digits), changes=CHANGES), LocalExecutor("numpy"))

@@ -12,8 +12,8 @@ from ray_defense import api
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import write_json
-from ray_defense.core.store import Artifact
-from ray_defense.stages import evaluate
+from ray_defense.stages import evaluation as evaluate
+from ray_defense.store.artifacts import Artifact
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import ray_defense
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.store import Artifact
+from ray_defense.store.artifacts import Artifact
 
 
 def hashes(result: ray_defense.Result) -> dict[str, dict[str, str]]:

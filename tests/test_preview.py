@@ -14,14 +14,14 @@ from ray_defense import api
 from ray_defense.attacks import AllToOne, Attack, BadNets, Sig
 from ray_defense.cli.main import main
 from ray_defense.core.errors import Refused
-from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.store import Store
 from ray_defense.data.sources import Digits, Parquet
-from ray_defense.recipes import digits_badnets
-from ray_defense.stages import preview
-from ray_defense.stages.eligible import eligible
-from ray_defense.stages.preview import GAIN, NUM_IMAGES, Sheet, draw, draw_samples
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.pipeline.recipes import digits_badnets
+from ray_defense.stages.attacker.eligible import eligible
+from ray_defense.store.artifacts import Store
+from ray_defense.studies import attack_preview as preview
+from ray_defense.studies.attack_preview import GAIN, NUM_IMAGES, Sheet, draw, draw_samples
 
 
 def make_sheet(count: int = 3, side: int = 32, **changes: object) -> Sheet:

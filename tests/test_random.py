@@ -73,11 +73,7 @@ def test_draws_of_two_streams_are_uncorrelated():
     assert np.abs(np.corrcoef(draws) - np.eye(4)).max() < 0.02
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 2**32), st.sampled_from(["probe", "d_st", "view"]), st.integers(0, 300)), unique=True
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 2**32), st.sampled_from(["probe", "d_st", "view"]), st.integers(0, 300)), unique=True))
 @settings(max_examples=50, deadline=None)
 def test_streams_of_another_seed_or_name_have_another_key(named):
     found = [stream(*names) for names in named]
@@ -86,10 +82,7 @@ def test_streams_of_another_seed_or_name_have_another_key(named):
 
 
 def test_names_of_a_stream_do_not_run_together():
-    assert (
-        len({stream(0, "a", "bc"), stream(0, "ab", "c"), stream(0, "abc"), stream(0, "abc", 0), stream(0, "abc", 1, 1)})
-        == 5
-    )
+    assert len({stream(0, "a", "bc"), stream(0, "ab", "c"), stream(0, "abc"), stream(0, "abc", 0), stream(0, "abc", 1, 1)}) == 5
     assert stream(1, 2) != stream(12)
 
 

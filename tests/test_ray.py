@@ -15,14 +15,18 @@ from test_path import hashes
 
 import ray_defense
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.placement import Placement
-from ray_defense.core.seams import Room
-from ray_defense.core.store import Artifact, Store
-from ray_defense.stages import halving, probe, score, shard, sweep
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.placement import Placement
+from ray_defense.execution.protocols import Room
+from ray_defense.stages import detect as score
+from ray_defense.stages import ingest as shard
+from ray_defense.stages import probe
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.search import Search
-from ray_defense.stages.trials import Axis, grid, parse_axis
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.sweeps import asha as halving
+from ray_defense.sweeps import sweep
+from ray_defense.sweeps.grid import Axis, grid, parse_axis
+from ray_defense.sweeps.search import Search
 from ray_defense.training.settings import Workers
 
 pytestmark = pytest.mark.ray
@@ -139,8 +143,11 @@ def refuse(item):
 
 def test_local_and_ray_executors_have_the_same_methods():
     from ray_defense.cluster import RayExecutor
+    from ray_defense.execution.protocols import Executor
 
-    for name in ("ingest", "train", "score", "map", "room", "close"):
+    methods = {name for name, value in vars(Executor).items() if callable(value) and not name.startswith("_")}
+    assert methods >= {"check_store", "ingest", "train", "score", "map", "room", "sweep", "close"}
+    for name in methods:
         assert callable(getattr(RayExecutor, name)) and callable(getattr(LocalExecutor, name))
 
 
@@ -182,7 +189,7 @@ def failing_write(columns):
 def test_errors_of_ray_data_and_of_actors_are_the_errors_themselves(ray, on_ray, digits, tmp_path, monkeypatch):
     from ray_defense.cluster import RayExecutor
     from ray_defense.core.errors import Refused
-    from ray_defense.core.seams import IngestJob
+    from ray_defense.execution.protocols import IngestJob
 
     executor = RayExecutor("numpy", Placement(actors=1))
     source = tiny.recipe(digits).source

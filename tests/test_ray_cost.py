@@ -10,7 +10,7 @@ import tiny
 from test_path import hashes
 
 import ray_defense
-from ray_defense.core.local import LocalExecutor
+from ray_defense.execution.local import LocalExecutor
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 CALLS = ["ingest", "train probe, backdoored", "score", "train d_br, d_st", "map"]

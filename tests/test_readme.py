@@ -14,7 +14,7 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.cli.main import main
 from ray_defense.cli.parser import parse
 from ray_defense.data.sources import Digits
-from ray_defense.stages.result import Result
+from ray_defense.reports.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()

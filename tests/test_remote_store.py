@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
-from ray_defense.core import remote
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.core.remote import connect, working_directory
-from ray_defense.core.store import RECORD, Artifact, Store, directory
-from ray_defense.core.truth import Truth, seal, unseal
+from ray_defense.store import remote
+from ray_defense.store.artifacts import RECORD, Artifact, Store, directory
+from ray_defense.store.remote import connect, working_directory
+from ray_defense.store.truth import Truth, seal, unseal
 
 URI = "s3://KEY:sec%2Fret@bucket/audits?scheme=http"
 SECRETS = ("KEY", "sec/ret", "sec%2Fret")
@@ -228,7 +228,7 @@ def test_a_run_in_a_bucket_comes_back_without_training(bucket, digits, monkeypat
     import tiny
 
     import ray_defense
-    from ray_defense.core.local import LocalExecutor
+    from ray_defense.execution.local import LocalExecutor
 
     first = ray_defense.run(tiny.recipe(digits), store=URI, executor="local", backend="numpy")
     monkeypatch.setattr(LocalExecutor, "train", lambda self, jobs: pytest.fail(f"{jobs} were trained again"))

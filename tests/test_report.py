@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from ray_defense.core.errors import Refused
-from ray_defense.stages import report_figures as figures
-from ray_defense.stages.evaluate import WEAK_ASR
-from ray_defense.stages.report_page import Example, ReportData, Round, Suspect, headline, render
+from ray_defense.reports import figures
+from ray_defense.reports.run_page import Example, ReportData, Round, Suspect, headline, render
+from ray_defense.stages.evaluation import WEAK_ASR
 
 HOSTILE = (
     "<script>alert(1)</script>",

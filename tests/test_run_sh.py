@@ -167,9 +167,7 @@ def test_ffcv_is_built_once_the_libraries_are_there(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("error, again", [("No matching distribution", True), ("error: no such header", False)])
-def test_ffcv_that_fails_is_tried_again_only_when_it_was_not_fetched(
-    checkout: Checkout, error: str, again: bool
-) -> None:
+def test_ffcv_that_fails_is_tried_again_only_when_it_was_not_fetched(checkout: Checkout, error: str, again: bool) -> None:
     checkout.tool("g++", "exit 0")
     checkout.tool("pkg-config", "exit 0")
     done = checkout.call("list", STUB_NO_FFCV="1", STUB_FFCV_ERROR=error)

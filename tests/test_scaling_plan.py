@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ray_defense.core.files import read_json
-from ray_defense.data.shards import write_manifest, write_shard
+from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.data.training_set import Share, TrainingSet
-from ray_defense.stages import score
+from ray_defense.stages import detect as score
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = ROOT / "deploy" / "scaling.md"

@@ -22,8 +22,7 @@ def features(*shape, seed):
 def test_feature_consistency_equals_eq_1_as_loops():
     f, f_tau = features(7, 5, seed=0), features(7, 5, seed=1)
     expected = [
-        math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True))
-        for x, y in zip(f.tolist(), f_tau.tolist(), strict=True)
+        math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for x, y in zip(f.tolist(), f_tau.tolist(), strict=True)
     ]
     score = feature_consistency(f, f_tau)
     assert score.dtype == torch.float64

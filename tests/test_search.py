@@ -16,13 +16,16 @@ from ray_defense.cli.sweep import describe
 from ray_defense.core import progress
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import json_bytes, read_json
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
-from ray_defense.data.shards import ShardSet
-from ray_defense.stages import blind, halving, pipeline, search, sweep
-from ray_defense.stages.halving import Halving
-from ray_defense.stages.search import Search
-from ray_defense.stages.trials import Axis, grid, parse_axis
+from ray_defense.data.suspect_dataset import ShardSet
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.pipeline import pipeline
+from ray_defense.reports import metrics as blind
+from ray_defense.store.artifacts import Store
+from ray_defense.sweeps import asha as halving
+from ray_defense.sweeps import search, sweep
+from ray_defense.sweeps.asha import Halving
+from ray_defense.sweeps.grid import Axis, grid, parse_axis
+from ray_defense.sweeps.search import Search
 
 
 @pytest.fixture

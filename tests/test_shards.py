@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.data.beton import BetonFile
-from ray_defense.data.beton_writer import write_beton
-from ray_defense.data.ffcv_reader import FfcvReader, receive
-from ray_defense.data.shards import (
+from ray_defense.data.shards.beton import BetonFile
+from ray_defense.data.shards.beton_writer import write_beton
+from ray_defense.data.shards.ffcv_reader import FfcvReader, receive
+from ray_defense.data.suspect_dataset import (
     MANIFEST,
     ImageBatch,
     Reader,

@@ -16,17 +16,18 @@ from ray_defense.attacks.ssba import Ssba
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor, LocalWorker
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Store
 from ray_defense.data.sources import Digits
 from ray_defense.data.training_set import TrainingSet
+from ray_defense.execution.local import LocalExecutor, LocalWorker
+from ray_defense.execution.protocols import TrainJob
 from ray_defense.losses import structural_similarity
 from ray_defense.models import Steganography, load_weights, seeded
-from ray_defense.stages import encoder, shard
+from ray_defense.stages import ingest as shard
+from ray_defense.stages.attacker import encoder
+from ray_defense.stages.attacker.encoder import Encoder, Hiding, divide
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.encoder import Encoder, Hiding, divide
+from ray_defense.store.artifacts import Store
 from ray_defense.training.settings import Workers
 from ray_defense.training.views import NORMALIZATIONS
 

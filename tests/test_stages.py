@@ -15,23 +15,27 @@ from PIL import Image
 from ray_defense.attacks import AllToOne, BadNets, BadNetsAllToAll
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.store import Artifact, Store
-from ray_defense.core.truth import Truth, seal, unseal
-from ray_defense.data.shards import ShardSet, open_reader
 from ray_defense.data.sources import Digits, ImageFolder, Parquet
-from ray_defense.data.split_file import read_split
+from ray_defense.data.split_table import read_split
+from ray_defense.data.suspect_dataset import ShardSet, open_reader
+from ray_defense.execution.local import LocalExecutor
 from ray_defense.models import SmallResNet, build_model, save_weights
 from ray_defense.scores import FeatureConsistency
-from ray_defense.stages import evaluate, poison, score, shard, split
+from ray_defense.stages import decide as split
+from ray_defense.stages import detect as score
+from ray_defense.stages import evaluation as evaluate
+from ray_defense.stages import ingest as shard
+from ray_defense.stages import poison
+from ray_defense.stages.attacker.material import Armed
 from ray_defense.stages.context import Context
-from ray_defense.stages.evaluate import Evaluate, Measurement, clopper_pearson, measure, rates, split_quality
-from ray_defense.stages.material import Armed
+from ray_defense.stages.decide import Split
+from ray_defense.stages.detect import Score, plan
+from ray_defense.stages.evaluation import Evaluate, Measurement, clopper_pearson, measure, rates, split_quality
+from ray_defense.stages.ingest import Shard
 from ray_defense.stages.poison import Poison, Stamp, choose
-from ray_defense.stages.score import Score, plan
-from ray_defense.stages.shard import Shard
-from ray_defense.stages.split import Split
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.truth import Truth, seal, unseal
 from ray_defense.training.views import NORMALIZATIONS
 from ray_defense.transforms import Affine, Rotate
 

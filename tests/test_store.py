@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from ray_defense.core import files as files_module
-from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import file_hash, read_json, write_bytes, write_json
-from ray_defense.core.store import RECORD, TIMING, Artifact, Store
+from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
+from ray_defense.store.artifacts import RECORD, TIMING, Artifact, Store
 
 
 def make(store: Store, artifact: Artifact, text: str = "made", seconds: float = 1.0) -> None:
@@ -37,9 +37,7 @@ def test_an_artifact_records_its_configuration_inputs_and_contents(tmp_path):
     make(store, second)
     assert second.path == tmp_path / "s" / "score" / second.key
     record = read_json(second.path / RECORD)
-    hashes = {
-        name: hashlib.sha256((second.path / name).read_bytes()).hexdigest() for name in ("a.json", "rounds/b.txt")
-    }
+    hashes = {name: hashlib.sha256((second.path / name).read_bytes()).hexdigest() for name in ("a.json", "rounds/b.txt")}
     assert record == {
         "stage": "score", "key": second.key, "config": {"draws": 1}, "inputs": {"probe": first.key}, "files": hashes
     }  # fmt: skip

@@ -9,15 +9,17 @@ import tiny
 
 from ray_defense.core.config import override
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.store import Store
 from ray_defense.data.sources import SOURCES
-from ray_defense.recipes import RECIPES, SWEEPS
-from ray_defense.stages import pipeline, score, sweep
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.pipeline import pipeline
+from ray_defense.pipeline.recipes import RECIPES, SWEEPS
+from ray_defense.reports.sweep_page import draw
+from ray_defense.stages import detect as score
 from ray_defense.stages.context import Context
-from ray_defense.stages.sweep import overview, plan
-from ray_defense.stages.sweep_page import draw
-from ray_defense.stages.trials import Axis, grid, parse_axis, sample
+from ray_defense.store.artifacts import Store
+from ray_defense.sweeps import sweep
+from ray_defense.sweeps.grid import Axis, grid, parse_axis, sample
+from ray_defense.sweeps.sweep import overview, plan
 from ray_defense.transforms import TRANSFORMS
 
 

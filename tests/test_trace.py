@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from ray_defense.core.errors import Failed, Refused
 from ray_defense.core.files import read_json
-from ray_defense.core.local import LocalExecutor, LocalWorker
-from ray_defense.core.store import Artifact, Store
-from ray_defense.core.truth import Truth, seal, unseal
-from ray_defense.data.shards import ShardSet, open_reader
+from ray_defense.data.suspect_dataset import ShardSet, open_reader
+from ray_defense.execution.local import LocalExecutor, LocalWorker
 from ray_defense.models import build_model, load_weights, save_weights
 from ray_defense.scores import (
     FeatureConsistency,
@@ -32,12 +30,16 @@ from ray_defense.scores import (
     split_by_score,
     starved_classes,
 )
-from ray_defense.stages import poison, probe, score, trace
+from ray_defense.stages import detect as score
+from ray_defense.stages import poison, probe
+from ray_defense.stages.attacker.material import Armed
 from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.evaluate import judge_trace
-from ray_defense.stages.material import Armed
+from ray_defense.stages.decide import Split
+from ray_defense.stages.evaluation import judge_trace
 from ray_defense.stages.probe import kept_epochs
-from ray_defense.stages.split import Split
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.truth import Truth, seal, unseal
+from ray_defense.studies import score_trace as trace
 from ray_defense.training.views import NORMALIZATIONS
 
 LAST = 2  # epochs of L_intra

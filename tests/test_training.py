@@ -12,12 +12,12 @@ from torch.nn.functional import cross_entropy
 
 from ray_defense.core import progress
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.core.local import LocalExecutor, LocalWorker
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Store
-from ray_defense.data.shards import ImageBatch
+from ray_defense.data.suspect_dataset import ImageBatch
+from ray_defense.execution.local import LocalExecutor, LocalWorker
+from ray_defense.execution.protocols import TrainJob
 from ray_defense.losses import relearning
+from ray_defense.store.artifacts import Store
 from ray_defense.training.loop import Mean, run_epochs
 from ray_defense.training.schedules import set_rate, step_decay, warmup_cosine
 from ray_defense.training.settings import Sgd, Workers
@@ -44,9 +44,7 @@ class Net(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = torch.nn.Sequential(
-            torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU()
-        )
+        self.body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU())
         self.classifier = torch.nn.Linear(8, 3)
 
     def forward(self, x_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,9 +160,7 @@ def test_an_epoch_is_one_sgd_step_a_batch(tmp_path):
     losses, right = [], []
     for batch in make_batches():
         _, logits_BN = plain((batch.images.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5)).double())
-        loss = -torch.stack(
-            [row.log_softmax(0)[label] for row, label in zip(logits_BN, batch.labels, strict=True)]
-        ).mean()
+        loss = -torch.stack([row.log_softmax(0)[label] for row, label in zip(logits_BN, batch.labels, strict=True)]).mean()
         gradients = torch.autograd.grad(loss, list(plain.parameters()))
         for parameter, v, gradient in zip(plain.parameters(), velocity, gradients, strict=True):
             v.mul_(0.9).add_(gradient + 0.01 * parameter.detach())

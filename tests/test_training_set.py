@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_defense.core.errors import Refused
-from ray_defense.data.shards import write_manifest, write_shard
+from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.data.training_set import Share, TrainingSet
 
 CPU = torch.device("cpu")

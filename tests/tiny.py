@@ -12,13 +12,13 @@ from ray_defense.attacks import BadNets
 from ray_defense.data.sources import SOURCES, Digits
 from ray_defense.defenses import BackdoorRemoval, SecureTraining
 from ray_defense.models import SmallResNet
-from ray_defense.stages.attacker import Attacker
-from ray_defense.stages.backdoor import Backdoor
-from ray_defense.stages.encoder import Encoder
-from ray_defense.stages.pipeline import Recipe
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.stages.attacker.encoder import Encoder
+from ray_defense.stages.attacker.prepare import Attacker
+from ray_defense.stages.backdoored import Backdoor
+from ray_defense.stages.detect import Score
+from ray_defense.stages.ingest import Shard
 from ray_defense.stages.probe import Probe
-from ray_defense.stages.score import Score
-from ray_defense.stages.shard import Shard
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.views import NORMALIZATIONS
 from ray_defense.transforms import Contrastive, Crop

@@ -10,7 +10,7 @@ from ray_defense.cli.output import say, stdout
 from ray_defense.cli.prepare import configured, prepared, where
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import write_bytes
-from ray_defense.core.store import directory
+from ray_defense.store.artifacts import directory
 
 
 def preview(options: PreviewOptions) -> int:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ray_defense.cli.inert import inert
 from ray_defense.cli.table import WEAK, rate
-from ray_defense.stages.attack_check import Checked
-from ray_defense.stages.pipeline import Recipe
+from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.studies.attack_strength import Checked
 
 
 def render(recipe: Recipe, checked: Sequence[Checked]) -> RenderableType:

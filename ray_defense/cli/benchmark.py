@@ -12,10 +12,10 @@ from ray_defense.cli.inert import inert
 from ray_defense.cli.options import BenchmarkOptions
 from ray_defense.cli.output import say, stdout
 from ray_defense.cli.prepare import configured, prepared, where
-from ray_defense.core.store import directory
+from ray_defense.store.artifacts import directory
 
 if TYPE_CHECKING:
-    from ray_defense.stages.benchmark import Throughput
+    from ray_defense.studies.throughput import Throughput
 
 
 def benchmark(options: BenchmarkOptions) -> int:

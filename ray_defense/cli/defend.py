@@ -12,7 +12,7 @@ from ray_defense.cli.prepare import configured, prepared, where
 from ray_defense.cli.table import warnings
 
 if TYPE_CHECKING:
-    from ray_defense.stages.result import Defended
+    from ray_defense.reports.result import Defended
 
 
 def defend(options: DefendOptions) -> int:

@@ -7,7 +7,7 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.data.sources import SOURCES
 from ray_defense.defenses import DEFENSES
 from ray_defense.models import MODELS
-from ray_defense.recipes import RECIPES, SWEEPS
+from ray_defense.pipeline.recipes import RECIPES, SWEEPS
 from ray_defense.scores import SCORES
 from ray_defense.transforms import AUGMENTATIONS, TRANSFORMS
 

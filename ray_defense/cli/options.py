@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ray_defense.core.seams import Backend
+from ray_defense.execution.protocols import Backend
 
 COMMANDS = {
     "run": "run a recipe; what the store already holds is not done again",

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from ray_defense import __version__
 from ray_defense.cli.options import ATTACKS_COMMANDS, COMMANDS, OPTIONS, POSITIONAL, Options, RunOptions, Work
 from ray_defense.core.errors import Refused, unknown
-from ray_defense.core.seams import Backend
+from ray_defense.execution.protocols import Backend
 
 _SCORES_ONLY = ("backdoor=none", "d_br=none", "d_st=none")  # what `score` sets last
 

@@ -13,10 +13,10 @@ from ray_defense.cli.bars import bars
 from ray_defense.cli.options import Work
 from ray_defense.core.config import override
 from ray_defense.core.errors import Refused
-from ray_defense.core.placement import ANYWHERE
+from ray_defense.execution.placement import ANYWHERE
 
 if TYPE_CHECKING:
-    from ray_defense.stages.pipeline import Recipe
+    from ray_defense.pipeline.pipeline import Recipe
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def where(work: Work) -> dict[str, Any]:
 
 def configured(work: Work, **chosen: str | None) -> "Recipe":
     """Returns the recipe with the units `chosen` by name (None: the recipe's), then with what `--set` replaces."""
-    from ray_defense import recipes  # seconds: they load torch
+    from ray_defense.pipeline import recipes  # seconds: they load torch
 
     config = recipes.recipe(work.recipe)
     for key, name in chosen.items():

@@ -3,7 +3,7 @@
 from ray_defense.cli.options import ReportOptions
 from ray_defense.cli.prepare import configured, prepared
 from ray_defense.cli.run import show
-from ray_defense.core.store import directory
+from ray_defense.store.artifacts import directory
 
 
 def report(options: ReportOptions) -> int:

@@ -8,8 +8,8 @@ from ray_defense.cli.output import say, stdout
 from ray_defense.cli.prepare import configured, prepared, where
 from ray_defense.cli.table import render
 from ray_defense.core.config import to_plain
-from ray_defense.core.store import directory
-from ray_defense.stages.result import Result
+from ray_defense.reports.result import Result
+from ray_defense.store.artifacts import directory
 
 
 def run(options: RunOptions) -> int:

@@ -14,10 +14,10 @@ from ray_defense.core.config import override
 from ray_defense.core.errors import Refused, look_up
 
 if TYPE_CHECKING:
-    from ray_defense.stages.pipeline import Recipe
-    from ray_defense.stages.search import Search
-    from ray_defense.stages.sweep import Overview, Way
-    from ray_defense.stages.trials import Trial
+    from ray_defense.pipeline.pipeline import Recipe
+    from ray_defense.sweeps.grid import Trial
+    from ray_defense.sweeps.search import Search
+    from ray_defense.sweeps.sweep import Overview, Way
 
 _SHOWN = 40  # rows; the table's file has them all
 _COLUMNS = {
@@ -66,8 +66,8 @@ def sweep(options: SweepOptions) -> int:
 
 
 def _trials(options: SweepOptions) -> tuple["Recipe", list["Trial"]]:
-    from ray_defense.recipes import SWEEPS
-    from ray_defense.stages import trials as stage
+    from ray_defense.pipeline.recipes import SWEEPS
+    from ray_defense.sweeps import grid as stage
 
     base, axes = configured(options.work), [stage.parse_axis(text) for text in options.grid]
     if options.named is not None:
@@ -83,8 +83,9 @@ def _trials(options: SweepOptions) -> tuple["Recipe", list["Trial"]]:
 
 
 def _way(options: SweepOptions) -> "Way":
-    from ray_defense.stages import blind, halving
-    from ray_defense.stages.search import Search
+    from ray_defense.reports import metrics as blind
+    from ray_defense.sweeps import asha as halving
+    from ray_defense.sweeps.search import Search
 
     if options.search is None:
         for name in ("metric", "mode", "batch"):
@@ -105,8 +106,8 @@ def _way(options: SweepOptions) -> "Way":
 
 def describe(overview: "Overview", way: "Way" = None) -> list[str]:
     """Returns the plan of a sweep in words."""
-    from ray_defense.stages.halving import Halving
-    from ray_defense.stages.search import Search
+    from ray_defense.sweeps.asha import Halving
+    from ray_defense.sweeps.search import Search
 
     shared = "stages shared where their inputs are the same"
     match way:
@@ -129,7 +130,7 @@ def describe(overview: "Overview", way: "Way" = None) -> list[str]:
 
 
 def _best(trials: list["Trial"], rows: list[dict], way: "Search") -> str:
-    from ray_defense.stages.trials import named
+    from ray_defense.sweeps.grid import named
 
     found = {row["trial"]: row[way.metric] for row in rows if row[way.metric] is not None}
     if not found:

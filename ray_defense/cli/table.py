@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ray_defense.cli.inert import inert
-from ray_defense.stages.result import ModelResult, Result, ScoreResult
+from ray_defense.reports.result import ModelResult, Result, ScoreResult
 
 WEAK = "weak attack: the backdoored model's ASR is under 85 %, which the paper's tables leave out"
 _MOST_CLASSES_SHOWN = 10

@@ -18,8 +18,8 @@ from ray.data.datasource import Datasource, ReadTask
 from ray_defense.cluster.errors import original
 from ray_defense.core import progress
 from ray_defense.core.errors import Failed
-from ray_defense.core.seams import IngestJob
-from ray_defense.data.shards import ShardSet
+from ray_defense.data.suspect_dataset import ShardSet
+from ray_defense.execution.protocols import IngestJob
 
 _WHOLE = 1 << 40  # bytes: a block of ours is one shard and must not be cut
 
@@ -74,9 +74,7 @@ def _whole_blocks() -> Iterator[None]:
 def ingest(job: IngestJob) -> None:
     """Reads, changes and writes each range of `job`, one task a range; raises what a range raised."""
     with _whole_blocks():
-        dataset = ray.data.read_datasource(
-            RangeDatasource(job.read, list(job.ranges)), override_num_blocks=len(job.ranges)
-        )
+        dataset = ray.data.read_datasource(RangeDatasource(job.read, list(job.ranges)), override_num_blocks=len(job.ranges))
         for step in (job.change, job.write):
             dataset = dataset.map_batches(partial(_change, step), batch_size=None, batch_format="numpy")
         try:

@@ -10,18 +10,18 @@ from typing import Any
 
 import ray
 
+from ray_defense.cluster.blocks import most_actors, num_actors, run_blocks, starter
 from ray_defense.cluster.datasets import ingest
 from ray_defense.cluster.errors import original
-from ray_defense.cluster.placement import gpus_each, wait_for_nodes
-from ray_defense.cluster.scoring import most_actors, num_actors, run_blocks, starter
+from ray_defense.cluster.resources import gpus_each, wait_for_nodes
 from ray_defense.cluster.signals import own_signals
-from ray_defense.cluster.sweeps import sweep
 from ray_defense.cluster.training import fit
+from ray_defense.cluster.tune import sweep
 from ray_defense.cluster.visibility import check_store
 from ray_defense.core import progress
-from ray_defense.core.local import LocalExecutor
-from ray_defense.core.placement import ANYWHERE, Placement
-from ray_defense.core.seams import Backend, BlockJob, IngestJob, Room, SweepJob, TrainJob
+from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.placement import ANYWHERE, Placement
+from ray_defense.execution.protocols import Backend, BlockJob, IngestJob, Room, SweepJob, TrainJob
 
 PATHS = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
 PASSED_ON = (*PATHS, "PYTHONPATH")  # variables of the driver that workers of another cluster need

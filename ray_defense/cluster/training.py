@@ -17,15 +17,15 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_defense.cluster.collectives import gather
-from ray_defense.cluster.placement import cpu_slots, gpus_each, largest_node
+from ray_defense.cluster.resources import cpu_slots, gpus_each, largest_node
 from ray_defense.cluster.signals import own_signals
 from ray_defense.core import progress
-from ray_defense.core.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.core.errors import Failed, RayDefenseError, Refused
 from ray_defense.core.files import read_json, write_json
-from ray_defense.core.local import run_job
-from ray_defense.core.placement import Placement
-from ray_defense.core.seams import Backend, TrainJob
+from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
+from ray_defense.execution.local import run_job
+from ray_defense.execution.placement import Placement
+from ray_defense.execution.protocols import Backend, TrainJob
 
 MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
 _PROGRESS, _ERROR = "progress.json", "error.json"

@@ -9,8 +9,8 @@ import torch
 
 from ray_defense.core.errors import Refused
 from ray_defense.core.random import permutation, stream
-from ray_defense.core.seams import Backend, TrainJob, Worker
-from ray_defense.data.shards import ImageBatch, ShardSet, open_reader
+from ray_defense.data.suspect_dataset import ImageBatch, ShardSet, open_reader
+from ray_defense.execution.protocols import Backend, TrainJob, Worker
 
 _READ = 1024  # images a read
 

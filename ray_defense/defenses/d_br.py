@@ -10,9 +10,9 @@ from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json, write_json
 from ray_defense.core.random import stream
-from ray_defense.core.seams import TrainJob, Worker
-from ray_defense.data.split_file import read_split
+from ray_defense.data.split_table import read_split
 from ray_defense.data.training_set import Share, open_training_set
+from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.losses import relearning, unlearning
 from ray_defense.models import build_model, load_weights, save_weights
 from ray_defense.training.loop import Metrics, run_epochs, to_device

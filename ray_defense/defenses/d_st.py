@@ -12,9 +12,9 @@ from ray_defense.core.config import choice
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json, write_json
 from ray_defense.core.random import stream
-from ray_defense.core.seams import TrainJob, Worker
-from ray_defense.data.split_file import read_split
+from ray_defense.data.split_table import read_split
 from ray_defense.data.training_set import Share, TrainingSet, open_training_set
+from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.losses import mixed_cross_entropy, semi_supervised_contrastive
 from ray_defense.models import MODELS, ProjectionHead, ResNet18NoPool, build_model, save_weights, seeded
 from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step, to_device

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ray_defense.core.seams import Executor, TrainJob
-from ray_defense.core.store import Artifact, Store
+from ray_defense.execution.protocols import Executor, TrainJob
+from ray_defense.store.artifacts import Artifact, Store
 from ray_defense.training.views import Normalization
 
 

@@ -1,10 +1,10 @@
 """split (and backdoored model) --defend--> a model without the backdoor: the jobs of D-BR and D-ST."""
 
-from ray_defense.core.seams import TrainJob
-from ray_defense.core.store import Artifact
 from ray_defense.defenses import BackdoorRemoval, SecureTraining, d_br, d_st
-from ray_defense.stages.backdoor import Backdoor
+from ray_defense.execution.protocols import TrainJob
+from ray_defense.stages.backdoored import Backdoor
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Artifact
 
 VERSION = 1
 

@@ -8,14 +8,14 @@ import numpy as np
 from ray_defense.core.checks import in_range
 from ray_defense.core.errors import Refused
 from ray_defense.core.random import stream, uniform
-from ray_defense.core.store import Artifact
-from ray_defense.core.truth import Truth, seal
-from ray_defense.data.shards import ShardSet
 from ray_defense.data.sources import Source
-from ray_defense.stages import shard
+from ray_defense.data.suspect_dataset import ShardSet
+from ray_defense.stages import ingest as shard
+from ray_defense.stages.attacker.eligible import eligible
+from ray_defense.stages.attacker.material import Armed
 from ray_defense.stages.context import Context
-from ray_defense.stages.eligible import eligible
-from ray_defense.stages.material import Armed
+from ray_defense.store.artifacts import Artifact
+from ray_defense.store.truth import Truth, seal
 
 VERSION = 2
 

@@ -10,12 +10,12 @@ from ray_defense.core.config import choice
 from ray_defense.core.errors import Refused
 from ray_defense.core.files import read_json, write_json
 from ray_defense.core.random import stream
-from ray_defense.core.seams import TrainJob, Worker
-from ray_defense.core.store import Artifact
 from ray_defense.data.training_set import Share, open_training_set
+from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.losses import class_center_similarity, relearning
 from ray_defense.models import MODELS, ResNet18, build_model, save_weights
 from ray_defense.stages.context import Context
+from ray_defense.store.artifacts import Artifact
 from ray_defense.training.loop import Mean, Metrics, autocast, run_epochs, sgd_step, to_device
 from ray_defense.training.settings import Sgd, Workers
 from ray_defense.training.supervised import measure_accuracy, train_epoch

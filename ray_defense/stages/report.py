@@ -9,12 +9,12 @@ import torch
 
 from ray_defense.core.config import to_plain
 from ray_defense.core.files import read_json, write_bytes
-from ray_defense.core.store import Artifact
-from ray_defense.data.shards import MANIFEST, ShardSet
 from ray_defense.data.sources import Source
+from ray_defense.data.suspect_dataset import MANIFEST, ShardSet
+from ray_defense.reports.run_page import Example, ReportData, Round, Suspect, render
 from ray_defense.stages.context import Context
-from ray_defense.stages.report_page import Example, ReportData, Round, Suspect, render
-from ray_defense.stages.score import Score, draw_key
+from ray_defense.stages.detect import Score, draw_key
+from ray_defense.store.artifacts import Artifact
 from ray_defense.training.views import to_float
 from ray_defense.transforms import apply_all
 

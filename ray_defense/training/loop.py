@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from ray_defense.core.errors import Failed, Refused
-from ray_defense.core.seams import Worker
+from ray_defense.execution.protocols import Worker
 
 Metrics = dict[str, float]
 Module = TypeVar("Module", bound=torch.nn.Module)

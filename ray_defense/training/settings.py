@@ -23,9 +23,7 @@ class Sgd:
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.SGD:
         """Returns the optimizer of `parameters`."""
-        return torch.optim.SGD(
-            parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
-        )
+        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ray_defense.core.seams import Worker
+from ray_defense.execution.protocols import Worker
 from ray_defense.training.loop import Mean, Metrics, autocast, sgd_step
 
 View = Callable[[torch.Tensor, np.ndarray], torch.Tensor]  # uint8 [B, H, W, 3], index [B] -> float [B, 3, H, W]

@@ -9,9 +9,7 @@ from ray_defense.core.random import stream, uniform
 from ray_defense.transforms.protocol import Transform
 
 
-def apply_all(
-    transforms: Sequence[Transform], images_BCHW: torch.Tensor, key: int, index_B: np.ndarray
-) -> torch.Tensor:
+def apply_all(transforms: Sequence[Transform], images_BCHW: torch.Tensor, key: int, index_B: np.ndarray) -> torch.Tensor:
     """Returns the images after all transforms, in order: same shape, device and dtype; the images themselves with none.
 
     `images` are float in [0, 1] before normalization, `index` int [B] as it travels with the samples, `key` a stream's

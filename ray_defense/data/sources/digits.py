@@ -9,7 +9,7 @@ from PIL import Image
 
 from ray_defense.core.checks import in_range
 from ray_defense.core.random import permutation, stream
-from ray_defense.data.beton import MAX_SIDE
+from ray_defense.data.shards.beton import MAX_SIDE
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split
 

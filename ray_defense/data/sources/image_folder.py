@@ -8,7 +8,7 @@ import numpy as np
 
 from ray_defense.core.checks import in_range
 from ray_defense.core.errors import Refused
-from ray_defense.data.beton import MAX_SIDE
+from ray_defense.data.shards.beton import MAX_SIDE
 from ray_defense.data.sources.class_folders import ClassFolders, there
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
 

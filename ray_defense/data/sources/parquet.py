@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from ray_defense.core.checks import at_least, in_range
 from ray_defense.core.errors import Refused
-from ray_defense.data.beton import MAX_SIDE
 from ray_defense.data.decode import DecodeError, decode_image
+from ray_defense.data.shards.beton import MAX_SIDE
 from ray_defense.data.sources.collect import collect
 from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
 from ray_defense.data.sources.signature import files_signature
