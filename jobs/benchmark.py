@@ -1,4 +1,7 @@
-"""Throughput as a job: the arguments of `ray-defense benchmark`, for `python` or `ray job submit -- python`."""
+"""Throughput as a job: the arguments of `ray-defense benchmark`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

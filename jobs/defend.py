@@ -1,4 +1,7 @@
-"""Defended models as a job: the arguments of `ray-defense defend`, for `python` or `ray job submit -- python`."""
+"""Defended models as a job: the arguments of `ray-defense defend`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""A whole run as a job: the arguments of `ray-defense run`, for `python` or `ray job submit -- python`."""
+"""A whole run as a job: the arguments of `ray-defense run`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""The report of a finished run as a job: the arguments of `ray-defense report`, for `python` or `ray job submit -- python`."""
+"""The report of a finished run as a job: the arguments of `ray-defense report`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Scores and their split as a job: the arguments of `ray-defense score`, for `python` or `ray job submit -- python`."""
+"""Scores and their split as a job: the arguments of `ray-defense score`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""A sweep as a job: the arguments of `ray-defense sweep`, for `python` or `ray job submit -- python`."""
+"""A sweep as a job: the arguments of `ray-defense sweep`.
+
+Run it by `python`, or on a cluster by `ray job submit -- python`.
+"""
 
 import sys
 

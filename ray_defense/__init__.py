@@ -1,19 +1,32 @@
-"""ray_defense: finds poisoned samples in an image training set and trains or repairs a model without the backdoor."""
+"""ray_defense finds poisoned samples in an image training set and trains or repairs a model."""
 
 from typing import TYPE_CHECKING, Any
 
 from ray_defense.core.version import VERSION
 
 if TYPE_CHECKING:
-    from ray_defense.api import Result, run
+    from ray_defense.api import defend, read_shards, report, run, sweep
+    from ray_defense.core.errors import InputError, RunError
+    from ray_defense.reports.result import Result
 
-__all__ = ["Result", "run"]
+__all__ = ["InputError", "Result", "RunError", "defend", "read_shards", "report", "run", "sweep"]
 __version__ = VERSION
+
+_MODULES = {
+    "InputError": "ray_defense.core.errors",
+    "Result": "ray_defense.reports.result",
+    "RunError": "ray_defense.core.errors",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'ray_defense' has no attribute {name!r}")
-    from ray_defense import api  # on first use: `import ray_defense` itself loads nothing heavy
+    # On first use: importing ray_defense itself loads nothing heavy.
+    from importlib import import_module
 
-    return getattr(api, name)
+    return getattr(import_module(_MODULES.get(name, "ray_defense.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,205 +1,359 @@
-"""The library's front door: one call runs a recipe and returns its numbers."""
+"""The library's front door: each call does one job on a recipe and returns its numbers."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ray_defense.attacks import Attack
-from ray_defense.core.errors import Refused, unknown
+from ray_defense.attacks.protocol import Attack
+from ray_defense.core.config import override
+from ray_defense.core.errors import InputError, unknown_name
 from ray_defense.core.files import json_bytes
-from ray_defense.execution.local import LocalExecutor
+from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
-from ray_defense.pipeline import pipeline
-from ray_defense.pipeline.pipeline import Recipe
-from ray_defense.pipeline.recipes import recipe
-from ray_defense.reports.result import Defended, Result
-from ray_defense.stages.context import Context
+from ray_defense.pipeline.plan import plan_recipe
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.pipeline.recipes import named_recipe
+from ray_defense.pipeline.run import defended_result_of, result_of, run_plan
+from ray_defense.pipeline.validate import check_recipe
+from ray_defense.reports.result import DefendedResult, Result
 from ray_defense.store.artifacts import Store
-from ray_defense.studies import attack_preview as preview_stage
-from ray_defense.studies import attack_strength as attack_check
-from ray_defense.studies import throughput as benchmark_stage
-from ray_defense.studies.attack_strength import Checked
-from ray_defense.studies.throughput import Throughput
-from ray_defense.sweeps import sweep as sweep_stage
-from ray_defense.sweeps.grid import Trial
-from ray_defense.sweeps.sweep import Overview, Way
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+    from ray_defense.studies.attack_strength import AttackStrength
+    from ray_defense.studies.throughput import Throughput
+    from ray_defense.sweeps.grid import Trial
+    from ray_defense.sweeps.sweep import SearchStrategy, SweepOverview
 
 EXECUTORS = ("local", "ray")
+RESULT_FILE = "result.json"
+BENCHMARK_FILE = "benchmark.json"
 
 
-def make_executor(name: str, backend: Backend = "auto", placement: Placement = ANYWHERE) -> Executor:
-    """Returns the executor called `name` ("local" or "ray"); Ray is imported only for the second."""
+@dataclass(frozen=True)
+class Where:
+    """Where a call keeps its results and who does its work; no result depends on it.
+
+    Attributes:
+        store: A directory, or a URI that pyarrow takes (s3://bucket/prefix).
+        executor: "local" (this process), "ray", or an executor, which is then left open.
+        backend: Who reads the shards: "ffcv", "numpy", or "auto" (FFCV where it is installed).
+        placement: How Ray spreads the work over a cluster.
+    """
+
+    store: str | Path
+    executor: Literal["local", "ray"] | Executor = "local"
+    backend: Backend = "auto"
+    placement: Placement = ANYWHERE
+
+
+def make_executor(
+    name: str, backend: Backend = "auto", placement: Placement = ANYWHERE
+) -> Executor:
+    """Returns a started executor.
+
+    Args:
+        name: "local" or "ray"; Ray is imported only for the second.
+        backend: Who reads the shards.
+        placement: How Ray spreads the work.
+
+    Raises:
+        InputError: For another name.
+    """
     if name == "local":
+        from ray_defense.execution.local import LocalExecutor
+
         return LocalExecutor(backend)
     if name == "ray":
-        from ray_defense.cluster import RayExecutor
+        from ray_defense.cluster.session import start_executor
 
-        return RayExecutor(backend, placement)
-    raise unknown("executor", name, EXECUTORS)
+        return start_executor(backend, placement)
+    raise unknown_name("executor", name, EXECUTORS)
 
 
 def run(
-    recipe_or_config: str | Recipe,
+    recipe: str | Recipe,
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Runs a recipe (its name, or a configuration), doing only what `store` does not hold yet, and returns the numbers.
+    """Runs a recipe to its report, doing only what the store does not hold yet.
 
-    They are also written to `result.json` in the store, which is a directory, or a URI that pyarrow takes (s3://bucket/prefix).
-    `backend` says who reads the shards: "ffcv", "numpy", or "auto" (FFCV where it is installed), `placement` how Ray spreads
-    the work; the results are the same.
-    Raises Refused for a request or input that cannot be worked on, Failed for work that could not be finished.
+    The numbers are also written to `result.json` in the store.
+
+    Args:
+        recipe: The name of a recipe, or a configuration.
+        store: See `Where`.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        overrides: Values by dotted path that replace values of the recipe, `{"probe.epochs": 4}`.
+
+    Raises:
+        InputError: For a request or input that cannot be worked on.
+        RunError: For work that could not be finished.
     """
-    config = recipe(recipe_or_config) if isinstance(recipe_or_config, str) else recipe_or_config
-    place = Store(store)
-    pipeline.check(config)  # before Ray is started
-    with _started(executor, backend, placement, place) as own:
-        result = pipeline.run(config, place, own)
-    place.keep("result.json", json_bytes(result))
+    config = configured_recipe(recipe, overrides)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(config, where) as (opened_store, opened_executor):
+        plan = run_plan(plan_recipe(config, opened_store), opened_executor)
+        result = result_of(plan)
+        opened_store.write_file(RESULT_FILE, json_bytes(result))
     return result
 
 
 def defend(
-    config: Recipe,
+    recipe: str | Recipe,
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
-) -> Defended:
-    """Makes the split and the defended models of a recipe that `store` does not hold yet; never looks at truth or test images.
+    overrides: Mapping[str, Any] | None = None,
+) -> DefendedResult:
+    """Makes the split and the defended models of a recipe; looks at no truth and no test image.
 
-    Raises as `run`.
+    `run` describes the arguments and errors.
     """
-    place = Store(store)
-    pipeline.check(config)  # before Ray is started
-    with _started(executor, backend, placement, place) as own:
-        return pipeline.run_defended(config, place, own)
+    config = configured_recipe(recipe, overrides)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(config, where) as (opened_store, opened_executor):
+        plan = run_plan(plan_recipe(config, opened_store), opened_executor, until="defended")
+        return defended_result_of(plan)
 
 
-def report(config: Recipe, *, store: str | Path) -> Result:
-    """Writes the report and `result.json` of a run that `store` holds, and returns its numbers; computes nothing else.
+def report(
+    recipe: str | Recipe,
+    *,
+    store: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+) -> Result:
+    """Writes the report and `result.json` of a run that a store holds; computes nothing else.
 
-    Raises Refused naming the first stage that is not there.
+    Raises:
+        InputError: Naming the first stage that is not there.
     """
-    place, here = Store(store), LocalExecutor()
-    stages = pipeline.plan(config, Context(place, here, config.seed, config.normalization)).stages
-    held = place.held(stages.values())
-    for name, artifact in stages.items():
-        if artifact.key not in held:
-            raise Refused(
-                f"the store {place} does not hold the {name} of this {config.name}: make what is missing with "
-                f"ray-defense run {config.name} and the same options"
+    config = configured_recipe(recipe, overrides)
+    opened_store = Store(store)
+    artifacts = plan_recipe(config, opened_store).artifacts()
+    finished = opened_store.finished_keys(artifacts.values())
+    for stage, artifact in artifacts.items():
+        if artifact.key not in finished:
+            raise InputError(
+                f"the store {opened_store} does not hold the {stage} of this {config.name}: make "
+                f"what is missing with ray-defense run {config.name} and the same options"
             )
-    return run(config, store=store, executor=here)
+    return run(config, store=store)
 
 
 def benchmark(
-    config: Recipe,
+    recipe: str | Recipe,
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
     repeats: int = 3,
-) -> Throughput:
-    """Returns how fast ingest, probe and scoring of a recipe run, each `repeats` times from the start; raises as `run`.
+) -> "Throughput":
+    """Returns how fast ingest, probe and scoring of a recipe run.
 
-    It is also written to `benchmark.json` in the store, below which everything is made and removed again.
+    The numbers are also written to `benchmark.json` in the store, below which everything is made
+    and removed again.
+
+    Args:
+        recipe: As for `run`.
+        store: See `Where`.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        repeats: How often each is measured, from the start.
     """
-    place = Store(store)
-    pipeline.check(config)  # before Ray is started
-    with _started(executor, backend, placement, place) as own:
-        found = benchmark_stage.run(config, place, own, repeats)
-    place.keep("benchmark.json", json_bytes(found))
-    return found
+    from ray_defense.studies.throughput import measure_throughput
+
+    config = configured_recipe(recipe)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(config, where) as (opened_store, opened_executor):
+        throughput = measure_throughput(config, opened_store, opened_executor, repeats)
+        opened_store.write_file(BENCHMARK_FILE, json_bytes(throughput))
+    return throughput
 
 
-def preview(
-    config: Recipe,
+def preview_attack(
+    recipe: str | Recipe,
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
 ) -> bytes:
-    """Returns a contact sheet of the attack of `config`, a PNG; Ray is started only for an attack that needs a network.
+    """Returns a contact sheet of the attack of a recipe, a PNG.
 
-    Raises as `run`.
+    An executor is started only for an attack that needs a network. Arguments and errors are those
+    of `run`.
     """
-    trains = config.attack is not None and config.attack.needs not in (None, "picture")
-    place = Store(store)
-    with _started(executor if trains else "local", backend, placement, place) as own:
-        return preview_stage.run(config, place, own)
+    from ray_defense.studies import attack_preview
+
+    config = configured_recipe(recipe)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(None, where) as (opened_store, opened_executor):
+        return attack_preview.preview_attack(config, opened_store, opened_executor)
 
 
-def check(
-    config: Recipe,
+def check_attacks(
+    recipe: str | Recipe,
     attacks: Sequence[Attack],
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
-) -> tuple[Checked, ...]:
-    """Returns for each attack the ACC and ASR of a model trained on what it poisoned, all else as in `config`; raises as `run`.
+) -> "tuple[AttackStrength, ...]":
+    """Returns, for each attack, ACC and ASR of a model trained on what the attack poisoned.
 
-    An attack that is refused says why in its row.
+    An attack that is refused says why in its row. `run` describes the other arguments and the
+    errors.
+
+    Args:
+        recipe: What everything but the attack is taken from.
+        attacks: The attacks.
+        store: See `Where`.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
     """
-    place = Store(store)
-    config = attack_check.bare(config)  # before Ray is started
-    with _started(executor, backend, placement, place) as own:
-        return attack_check.run(config, attacks, place, own)
+    from ray_defense.studies.attack_strength import measure_attacks, without_attack
+
+    config = without_attack(configured_recipe(recipe))
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(config, where) as (opened_store, opened_executor):
+        return measure_attacks(config, attacks, opened_store, opened_executor)
 
 
-def plan_sweep(trials: Sequence[Trial], *, store: str | Path, executor: str = "ray", way: Way = None) -> Overview:
-    """Returns what a sweep of all `trials` would make and what `store` holds; makes nothing.
+def plan_sweep(
+    trials: "Sequence[Trial]",
+    *,
+    store: str | Path,
+    executor: str = "ray",
+    strategy: "SearchStrategy" = None,
+) -> "SweepOverview":
+    """Returns what a sweep of all trials would make and what a store holds; makes nothing.
 
-    Raises Refused for a trial that could not run, and for what an executor of that name cannot go through in that `way`.
+    Raises:
+        InputError: For a trial that could not run, or trials that an executor of that name cannot
+            go through by that strategy.
     """
-    sweep_stage.check(trials, way, executor)
-    place = Store(store)
-    return sweep_stage.overview(sweep_stage.plan(trials, place, LocalExecutor()), place)
+    from ray_defense.sweeps.sweep import check_strategy, plan_trials, summarize_plans
+
+    check_strategy(strategy, trials, executor)
+    opened_store = Store(store)
+    plans = plan_trials(trials, opened_store)
+    return summarize_plans(list(plans.values()), opened_store)
 
 
 def sweep(
     base: Recipe,
-    trials: Sequence[Trial],
+    trials: "Sequence[Trial]",
     *,
     store: str | Path,
     executor: Literal["local", "ray"] | Executor = "ray",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
-    way: Way = None,
+    strategy: "SearchStrategy" = None,
 ) -> Path:
-    """Runs the trials (see `stages.trials.grid`) and returns the folder of `table.parquet` and `sweep.html`; raises as `run`.
+    """Runs trials and returns the folder of `table.parquet` and `sweep.html`.
 
-    `way` is a `stages.search.Search` or a `stages.halving.Halving`, or None to run all. A trial that fails leaves the others
-    alone; Failed is raised at the end, and the same call runs those that failed.
+    A trial that fails leaves the others alone; RunError is raised at the end, and the same call
+    runs the failed trials. `run` describes the other arguments and the errors.
+
+    Args:
+        base: The recipe that the trials change.
+        trials: See `sweeps.grid.grid_trials`.
+        store: See `Where`.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        strategy: A `sweeps.search.Search`, a `sweeps.asha.Asha`, or None to run all trials.
     """
-    place = Store(store)
-    with _started(executor, backend, placement, place) as own:
-        return sweep_stage.run(base, trials, place, own, way).path
+    from ray_defense.sweeps.sweep import run_sweep
+
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(None, where) as (opened_store, opened_executor):
+        artifact = run_sweep(
+            base, trials, opened_store, executor=opened_executor, strategy=strategy
+        )
+    return artifact.path
 
 
-def check_unfinished(base: Recipe, trials: Sequence[Trial], *, store: str | Path, way: Way = None) -> None:
-    """Raises Refused where `store` holds nothing of this sweep that could be resumed."""
-    sweep_stage.check_unfinished(base, trials, Store(store), way)
+def check_sweep_unfinished(
+    base: Recipe,
+    trials: "Sequence[Trial]",
+    *,
+    store: str | Path,
+    strategy: "SearchStrategy" = None,
+) -> None:
+    """Raises InputError if a store holds nothing of this sweep that could be resumed."""
+    from ray_defense.sweeps.sweep import check_unfinished
+
+    check_unfinished(base, trials, strategy, Store(store))
+
+
+def read_shards(directory: str | Path) -> "Dataset":
+    """Returns a suspect dataset as a `ray.data.Dataset`: index, image and label.
+
+    Args:
+        directory: `result.artifacts["ingest"]` of a run.
+
+    Raises:
+        InputError: If the directory is no finished dataset.
+    """
+    from ray_defense.cluster.session import prepare_environment
+
+    prepare_environment()
+    from ray_defense.cluster import datasets
+
+    return datasets.read_shards(directory)
+
+
+def configured_recipe(recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Returns a recipe by its name, or as it is, with some values replaced.
+
+    Raises:
+        InputError: For an unknown name or path, or a value that does not fit.
+    """
+    config = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    for path, value in (overrides or {}).items():
+        config = override(config, path, value)
+    return config
 
 
 @contextlib.contextmanager
-def _started(executor: str | Executor, backend: Backend, placement: Placement, store: Store) -> Iterator[Executor]:
-    """Gives to the body an executor whose nodes see `store`, and closes it if it was only named."""
-    store.check_writable()  # before Ray is started
-    own = make_executor(executor, backend, placement) if isinstance(executor, str) else executor
+def _opened(recipe: Recipe | None, where: Where) -> Iterator[tuple[Store, Executor]]:
+    """Gives the body a store and an executor that starts when work reaches it.
+
+    Args:
+        recipe: Checked first, before Ray is started.
+        where: The store and the executor.
+    """
+    store = Store(where.store)
+    if recipe is not None:
+        check_recipe(recipe)
+    store.check_writable()
+    if not isinstance(where.executor, str):
+        yield store, where.executor
+        return
+    if where.executor not in EXECUTORS:
+        raise unknown_name("executor", where.executor, EXECUTORS)
+    start = partial(make_executor, where.executor, where.backend, where.placement)
+    executor = ExecutorOnDemand(where.executor, start)
     try:
-        own.check_store(store.root)
-        yield own
+        yield store, executor
     finally:
-        if own is not executor:
-            own.close()
+        executor.close()

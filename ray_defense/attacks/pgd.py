@@ -1,4 +1,4 @@
-"""Projected gradient ascent on cross-entropy within an L-infinity ball around each image (Madry et al., ICLR 2018)."""
+"""PGD: projected gradient ascent on cross-entropy, L-infinity (Madry et al., ICLR 2018)."""
 
 import math
 from collections.abc import Callable
@@ -7,42 +7,79 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 
-Classifier = Callable[[torch.Tensor], torch.Tensor]  # float [B,3,H,W] in [0, 1] -> logits [B,N]
+Classifier = Callable[[torch.Tensor], torch.Tensor]
+"""float [B, 3, H, W] in [0, 1] -> logits [B, N]."""
 
 
-def adversarial(
-    images_NHWC: np.ndarray, label: int, classifier: Classifier, *, epsilon: float, step_size: float, steps: int
+def adversarial_images(
+    images_NHWC: np.ndarray,
+    label: int,
+    classifier: Classifier,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
 ) -> np.ndarray:
-    """Returns uint8 images that the classifier less believes to be of class `label`, no pixel further than `epsilon`.
+    """Returns images that the classifier is less ready to assign to a class.
 
-    `epsilon` and `step_size` are gray levels; untargeted, without a random start, rounded at the end and then still within the
-    ball. The images pass one at a time: the last bits of a gradient depend on the batch, and its sign decides. Raises
-    Refused when `label` is not one of the classifier's classes.
+    The attack is untargeted and starts at the image itself, not at a random point. Images pass
+    one at a time, because the last bits of a gradient depend on the batch, and PGD takes its sign.
+
+    Args:
+        images_NHWC: The images, uint8 [N, H, W, 3].
+        label: The class whose cross-entropy PGD maximizes.
+        classifier: The network that is attacked.
+        epsilon: The largest change of a pixel, gray levels.
+        step_size: The change of a pixel in one step, gray levels.
+        steps: The number of steps.
+
+    Returns:
+        uint8 [N, H, W, 3]; rounded values, which lie within the ball too.
+
+    Raises:
+        InputError: If `label` is not one of the classifier's classes.
     """
     result = images_NHWC.copy()
     reach = math.floor(epsilon)
-    for i, image_HWC in enumerate(images_NHWC):
-        found_HWC = np.rint(_ascend(image_HWC, label, classifier, epsilon, step_size, steps))
-        low, high = (np.clip(image_HWC.astype(np.int64) + shift, 0, 255) for shift in (-reach, reach))
-        result[i] = np.clip(found_HWC, low, high).astype(np.uint8)
+    for position, image_HWC in enumerate(images_NHWC):
+        moved_HWC = _ascend(
+            image_HWC, label, classifier, epsilon=epsilon, step_size=step_size, steps=steps
+        )
+        low_HWC = np.clip(image_HWC.astype(np.int64) - reach, 0, 255)
+        high_HWC = np.clip(image_HWC.astype(np.int64) + reach, 0, 255)
+        result[position] = np.clip(np.rint(moved_HWC), low_HWC, high_HWC).astype(np.uint8)
     return result
 
 
 def _ascend(
-    image_HWC: np.ndarray, label: int, classifier: Classifier, epsilon: float, step_size: float, steps: int
+    image_HWC: np.ndarray,
+    label: int,
+    classifier: Classifier,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
 ) -> np.ndarray:
-    start_BCHW = torch.from_numpy(image_HWC.transpose(2, 0, 1).astype(np.float32, order="C"))[None]
-    low, high = (start_BCHW - epsilon).clamp(min=0), (start_BCHW + epsilon).clamp(max=255)
+    image_CHW = image_HWC.transpose(2, 0, 1).astype(np.float32, order="C")
+    start_BCHW = torch.from_numpy(image_CHW)[None]
+    low_BCHW = (start_BCHW - epsilon).clamp(min=0)
+    high_BCHW = (start_BCHW + epsilon).clamp(max=255)
     moved_BCHW = start_BCHW
     for _ in range(steps):
         with torch.enable_grad():
             moved_BCHW = moved_BCHW.detach().requires_grad_()
             logits_BN = classifier(moved_BCHW / 255)
-            if not label < logits_BN.shape[1]:
-                raise Refused(f"target {label} is not one of the surrogate's {logits_BN.shape[1]} classes: choose one of them")
+            num_classes = logits_BN.shape[1]
+            if label >= num_classes:
+                raise InputError(
+                    f"target class {label} is not one of the surrogate's {num_classes} classes: "
+                    "choose one of them"
+                )
             loss = cross_entropy(logits_BN, torch.tensor([label], device=logits_BN.device))
             (slope_BCHW,) = torch.autograd.grad(loss, moved_BCHW)
-        moved_BCHW = (moved_BCHW.detach() + step_size * slope_BCHW.sign()).clamp(low, high)
-    return moved_BCHW[0].numpy().transpose(1, 2, 0)
+        moved_BCHW = moved_BCHW.detach() + step_size * slope_BCHW.sign()
+        moved_BCHW = moved_BCHW.clamp(low_BCHW, high_BCHW)
+    moved_CHW: np.ndarray = moved_BCHW[0].numpy()
+    return moved_CHW.transpose(1, 2, 0)

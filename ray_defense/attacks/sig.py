@@ -1,13 +1,13 @@
-"""SIG: a sine over the columns added to images of the target class, labels kept (Barni et al., ICIP 2019; App. C.3)."""
+"""SIG: a sine added to images of the target class, labels kept (Barni et al., 2019; App. C.3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from ray_defense.attacks.aims import AIMS, Aim, CleanLabel
 from ray_defense.attacks.pixels import check_batch, to_uint8
 from ray_defense.attacks.protocol import Phase
+from ray_defense.attacks.targets import TARGETS, CleanLabel, Target
 from ray_defense.core.config import choice
 
 
@@ -17,15 +17,21 @@ class Sig:
 
     name: ClassVar[str] = "sig"
     in_paper: ClassVar[bool] = True
-    needs: ClassVar[None] = None
+    requires: ClassVar[str | None] = None
 
-    aim: Aim = choice(AIMS, default=CleanLabel())
+    target: Target = choice(TARGETS, default=CleanLabel())
     train_amplitude: float = 40.0  # d in training, gray levels
     test_amplitude: float = 60.0  # d at test, gray levels
-    frequency: float = 6.0  # f, periods an image width
+    frequency: float = 6.0  # f, periods per image width
 
-    def stamp(self, images_NHWC: np.ndarray, index: np.ndarray, phase: Phase = "train", material: None = None) -> np.ndarray:
-        """Returns a uint8 copy with the sine of this `phase`; raises Refused for anything but uint8 [N,H,W,3]."""
+    def stamp(
+        self,
+        images_NHWC: np.ndarray,
+        index: np.ndarray,
+        phase: Phase = "train",
+        asset: None = None,
+    ) -> np.ndarray:
+        """Returns a uint8 copy with the sine of this phase added."""
         check_batch(images_NHWC, index, phase)
         width = images_NHWC.shape[2]
         amplitude = self.test_amplitude if phase == "test" else self.train_amplitude

@@ -1,1 +1,1 @@
-"""The commands for a person at a terminal; the only floor that prints; heavy imports wait until needed."""
+"""The command line: the only floor that prints; a command is one file in `cli.commands`."""

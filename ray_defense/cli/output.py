@@ -1,20 +1,21 @@
-"""How commands print: as wide as the terminal, and each path on a line of its own, however long."""
+"""How commands print: as wide as the terminal, and each path on a line of its own, unbroken."""
 
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from ray_defense.cli.inert import inert
+from ray_defense.cli.escape_unprintable import escape_unprintable
 
 WIDTH = 100  # of output that goes to a file
 
 
-def stdout() -> Console:
+def stdout_console() -> Console:
     """Returns the console of standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else WIDTH
+    return Console(width=width, highlight=False)
 
 
-def say(console: Console, name: str, what: str | Path) -> None:
-    """Prints `name: what` unbroken, without markup."""
-    console.print(f"{name}: {inert(what)}", soft_wrap=True, markup=False)
+def print_named(console: Console, name: str, value: str | Path) -> None:
+    """Prints `name: value` unbroken, without markup."""
+    console.print(f"{name}: {escape_unprintable(value)}", soft_wrap=True, markup=False)

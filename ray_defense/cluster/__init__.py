@@ -1,7 +1,5 @@
-"""Floor 5, the only package that imports ray: the executor, and shards as a Ray dataset."""
+"""The Ray side of the executor: the only package that imports ray; it knows no algorithm.
 
-from ray_defense.cluster import environment  # noqa: F401, I001  (sets what ray reads when it is imported)
-from ray_defense.cluster.datasets import read_shards
-from ray_defense.cluster.executor import RayExecutor
-
-__all__ = ["RayExecutor", "read_shards"]
+Call `session.start_executor` rather than importing its modules first: Ray reads its environment as
+it is imported.
+"""

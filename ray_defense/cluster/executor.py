@@ -1,7 +1,5 @@
-"""The Ray side of the executor seam: Ray Data ingests, Ray Train trains, actors score, tasks evaluate."""
+"""The executor on Ray: Ray Data ingests, Ray Train trains, actors score, tasks evaluate."""
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
@@ -10,103 +8,121 @@ from typing import Any
 
 import ray
 
-from ray_defense.cluster.blocks import most_actors, num_actors, run_blocks, starter
-from ray_defense.cluster.datasets import ingest
-from ray_defense.cluster.errors import original
-from ray_defense.cluster.resources import gpus_each, wait_for_nodes
-from ray_defense.cluster.signals import own_signals
-from ray_defense.cluster.training import fit
-from ray_defense.cluster.tune import sweep
-from ray_defense.cluster.visibility import check_store
-from ray_defense.core import progress
-from ray_defense.execution.local import LocalExecutor
+from ray_defense.cluster.blocks import run_block_job
+from ray_defense.cluster.datasets import ingest_ranges
+from ray_defense.cluster.errors import original_error
+from ray_defense.cluster.resources import cluster_resources, gpus_for_each, wait_for_nodes
+from ray_defense.cluster.small_jobs import train_side_by_side
+from ray_defense.cluster.training import train_in_group
+from ray_defense.cluster.tune import TrialExecutors, run_trials_on_tune
+from ray_defense.cluster.visibility import check_store_visible
+from ray_defense.core.progress import report_progress
+from ray_defense.execution.local import EpochListener, LocalExecutor
 from ray_defense.execution.placement import ANYWHERE, Placement
-from ray_defense.execution.protocols import Backend, BlockJob, IngestJob, Room, SweepJob, TrainJob
+from ray_defense.execution.protocols import (
+    Backend,
+    BlockJob,
+    ClusterResources,
+    Executor,
+    IngestJob,
+    Item,
+    Output,
+    TrainJob,
+    TrialsJob,
+)
 
-PATHS = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
-PASSED_ON = (*PATHS, "PYTHONPATH")  # variables of the driver that workers of another cluster need
-_SAY_S = 900.0  # without an answer of tasks, whose length nothing bounds, this is said
-
-
-def start_ray() -> bool:
-    """Joins the cluster that RAY_ADDRESS names, or starts one on this machine; returns whether Ray was not up before."""
-    if ray.is_initialized():
-        return False
-    with own_signals():
-        _connect()
-    for name in ("ray.data", "ray.train", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return True
-
-
-def _connect() -> None:
-    for name in PATHS:
-        if os.environ.get(name):
-            os.environ[name] = os.path.abspath(os.environ[name])  # workers run in other directories
-    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS") or "local",  # a bare init would attach to whatever a stale file names
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": passed_on} if os.environ.get("RAY_ADDRESS") else None,
-    )
+_STILL_WAITING_S = 900.0  # without an answer, a line says so; the length of a task has no bound
 
 
 class RayExecutor:
-    """Runs work on a Ray cluster (see `core.seams.Executor`)."""
+    """Runs work on a Ray cluster (see `execution.protocols.Executor`)."""
 
     name = "ray"
 
-    def __init__(self, backend: Backend = "auto", placement: Placement = ANYWHERE):
+    def __init__(
+        self,
+        backend: Backend = "auto",
+        placement: Placement = ANYWHERE,
+        *,
+        owns_connection: bool = False,
+    ):
+        """Takes over the cluster that this process is connected to (`session.start_executor`).
+
+        Args:
+            backend: Who reads the shards.
+            placement: How work is spread over the cluster.
+            owns_connection: Whether `close` shuts Ray down.
+        """
         self.backend: Backend = backend
         self.placement = placement
-        self._started = start_ray()
+        self._owns_connection = owns_connection
+        self._visible_stores: set[Path] = set()
         wait_for_nodes(placement)
 
     def check_store(self, root: Path) -> None:
-        check_store(root)
+        if root not in self._visible_stores:
+            check_store_visible(root)
+            self._visible_stores.add(root)
 
     def ingest(self, job: IngestJob) -> None:
         if job.ranges:
-            ingest(job)
+            ingest_ranges(job)
 
-    def train(self, jobs: Sequence[TrainJob]) -> None:
-        for _, group in groupby(jobs, key=lambda job: (job.config.workers.num_workers, job.config.workers.cpus_per_worker)):
-            fit(list(group), self.backend, self.placement)
+    def train(self, jobs: Sequence[TrainJob[Any]]) -> None:
+        def group_of(job: TrainJob[Any]) -> tuple[int, int]:
+            return job.workers.num_workers, job.workers.cpus_per_worker
 
-    def score(self, job: BlockJob) -> None:
-        missing = job.missing()
-        if not missing:
-            return
-        count = num_actors(job, len(missing), self.placement)
-        start = starter(job, self.backend, self.placement, count)
-        actors = [start() for _ in range(count)]
+        for _, group in groupby(jobs, key=group_of):
+            train_in_group(list(group), self.backend, self.placement)
+
+    def train_side_by_side(self, jobs: Sequence[TrainJob[Any]]) -> None:
+        train_side_by_side(jobs, self.backend, self.placement)
+
+    def run_blocks(self, job: BlockJob[Any, Any]) -> None:
+        run_block_job(job, self.backend, self.placement)
+
+    def map(self, function: Callable[[Item], Output], items: Sequence[Item]) -> list[Output]:
+        # Ray takes functions and classes alone, not every callable.
+        task = ray.remote(_call).options(
+            name=getattr(function, "__name__", type(function).__name__),
+            num_cpus=1,
+            num_gpus=gpus_for_each(self.placement.gpus_per_worker, 1),
+            max_retries=2,
+            scheduling_strategy="DEFAULT",
+        )
+        references = [task.remote(function, item) for item in items]
+        while True:
+            finished, _ = ray.wait(
+                references, num_returns=len(references), timeout=_STILL_WAITING_S
+            )
+            if len(finished) == len(references):
+                break
+            note = f"no answer for {_STILL_WAITING_S:.0f} s, still waiting"
+            report_progress("tasks", len(finished), len(references), note=note)
         try:
-            run_blocks(actors, start, missing, job.artifact.stage, job.patience_s)
-        finally:
-            for actor in actors:
-                ray.kill(actor)
-
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        num_gpus = gpus_each(self.placement.gpus_per_worker, 1)
-        task = ray.remote(function).options(num_cpus=1, num_gpus=num_gpus, max_retries=2, scheduling_strategy="DEFAULT")
-        references = [task.remote(item) for item in items]
-        while len(ray.wait(references, num_returns=len(references), timeout=_SAY_S)[0]) < len(references):
-            progress.tell(f"no answer for {_SAY_S:.0f} s, still waiting for tasks", 0, len(references))
-        try:
-            return ray.get(references)
+            outputs: list[Output] = ray.get(references)
         except ray.exceptions.RayError as error:
-            raise original(error) from None
+            raise original_error(error) from None
+        return outputs
 
-    def room(self, cpus_per_actor: int) -> Room:
-        nodes, there = sum(node["Alive"] for node in ray.nodes()), ray.cluster_resources()
-        actors = most_actors(cpus_per_actor, self.placement)
-        return Room(nodes, int(there.get("CPU", 0)), int(there.get("GPU", 0)), actors)
+    def resources(self, cpus_per_actor: int) -> ClusterResources:
+        return cluster_resources(cpus_per_actor, self.placement)
 
-    def sweep(self, job: SweepJob) -> None:
-        several = partial(RayExecutor, self.backend, self.placement)
-        sweep(job, partial(LocalExecutor, self.backend), several, self.placement)
+    def run_trials(self, job: TrialsJob) -> None:
+        executors = TrialExecutors(
+            alone=partial(_local_executor, self.backend),
+            several=partial(RayExecutor, self.backend, self.placement),
+        )
+        run_trials_on_tune(job, executors, self.placement)
 
     def close(self) -> None:
-        if self._started:
+        if self._owns_connection:
             ray.shutdown()
+
+
+def _call(function: Callable[[Item], Output], item: Item) -> Output:
+    return function(item)
+
+
+def _local_executor(backend: Backend, on_epoch_end: EpochListener | None) -> Executor:
+    return LocalExecutor(backend, on_epoch_end=on_epoch_end)

@@ -1,4 +1,7 @@
-"""Training jobs on Ray Train: one fit runs several jobs one after another, restarts what dies, resumes from our checkpoints."""
+"""Training jobs on Ray Train: one fit runs several jobs, restarts what dies, and resumes.
+
+Checkpoints are our own files in the scratch directories of the artifacts.
+"""
 
 import contextlib
 import contextvars
@@ -16,27 +19,34 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context, repo
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
-from ray_defense.cluster.collectives import gather
-from ray_defense.cluster.resources import cpu_slots, gpus_each, largest_node
-from ray_defense.cluster.signals import own_signals
-from ray_defense.core import progress
-from ray_defense.core.errors import Failed, RayDefenseError, Refused
+from ray_defense.cluster.collectives import gather_with_gradient
+from ray_defense.cluster.resources import cpu_slots, gpus_for_each, largest_node_cpus
+from ray_defense.cluster.signal_handlers import kept_signal_handlers
+from ray_defense.core.errors import InputError, RayDefenseError, RunError
 from ray_defense.core.files import read_json, write_json
+from ray_defense.core.progress import report_progress
 from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
-from ray_defense.execution.local import run_job
+from ray_defense.execution.local import run_train_job
 from ray_defense.execution.placement import Placement
-from ray_defense.execution.protocols import Backend, TrainJob
+from ray_defense.execution.protocols import Backend, Metrics, TrainJob
+from ray_defense.execution.worker_group import WorkerGroup
+from ray_defense.store.artifacts import Artifact
 
 MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
-_PROGRESS, _ERROR = "progress.json", "error.json"
+_PROGRESS = "progress.json"
+_ERROR = "error.json"
 
 
 class RayWorker:
-    """One process of a Ray Train worker group (see `core.seams.Worker`)."""
+    """One process of a Ray Train worker group (see `execution.protocols.Worker`)."""
 
-    def __init__(self, job: TrainJob, backend: Backend):
-        self.job, self.backend, self.device = job, backend, get_device()
-        self.rank, self.world_size = get_context().get_world_rank(), get_context().get_world_size()
+    def __init__(self, artifact: Artifact, backend: Backend):
+        context = get_context()
+        self.artifact = artifact
+        self.backend: Backend = backend
+        self.device: torch.device = get_device()
+        self.rank: int = context.get_world_rank()
+        self.world_size: int = context.get_world_size()
 
     def wrap(self, model: torch.nn.Module, *, partly_used: bool = False) -> torch.nn.Module:
         if self.world_size == 1:
@@ -49,7 +59,7 @@ class RayWorker:
                 dist.broadcast(buffer, src=0)
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        return gather(tensor) if self.world_size > 1 else tensor
+        return gather_with_gradient(tensor) if self.world_size > 1 else tensor
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.world_size == 1:
@@ -58,101 +68,139 @@ class RayWorker:
         dist.all_reduce(total)
         return total
 
-    def report(self, state: Mapping[str, Any]) -> None:
+    def report_epoch(self, number: int, metrics: Metrics) -> None:
         if self.rank == 0:
-            write_json(self.job.artifact.scratch / _PROGRESS, {"epoch": state["epoch"]})
+            write_json(self.artifact.scratch / _PROGRESS, {"epoch": number})
 
     def save(self, state: Mapping[str, Any]) -> None:
-        save_checkpoint(self.job.artifact.scratch, state)
+        save_checkpoint(self.artifact.scratch, state)
 
     def load(self) -> dict[str, Any] | None:
-        return load_checkpoint(self.job.artifact.scratch, self.device)
+        return load_checkpoint(self.artifact.scratch, self.device)
 
 
 def train_loop(config: dict[str, Any]) -> None:
-    """What every worker of the group runs: the jobs in order; those published before a restart are skipped."""
-    said = Path(config["folder"]) / _ERROR
-    if said.exists():
-        raise _said(said)  # restarted after an error of ours: the same work would end the same way
+    """What every worker of the group runs: the jobs in order.
+
+    Jobs that were published before a restart are skipped.
+    """
+    error_file = Path(config["folder"]) / _ERROR
+    if error_file.exists():
+        # Restarted after an error of ours: the same work would end the same way.
+        raise _read_error(error_file)
     try:
         for job in config["jobs"]:
-            run_job(RayWorker(job, config["backend"]), job)
+            run_train_job(RayWorker(job.artifact, config["backend"]), job)
     except RayDefenseError as error:
-        write_json(said, {"type": type(error).__name__, "message": str(error)})
+        write_json(error_file, {"type": type(error).__name__, "message": str(error)})
         raise
-    report({"done": len(config["jobs"])})
+    report({"num_jobs_done": len(config["jobs"])})
 
 
-def _said(path: Path) -> RayDefenseError:
+def _read_error(path: Path) -> RayDefenseError:
     plain = read_json(path)
-    return {"Refused": Refused}.get(plain["type"], Failed)(plain["message"])
+    kind = InputError if plain["type"] == InputError.__name__ else RunError
+    return kind(plain["message"])
 
 
-def fit(jobs: Sequence[TrainJob], backend: Backend, placement: Placement) -> None:
-    """Runs jobs that want the same group of workers in one Ray Train run; raises what a job raised, or Failed."""
-    workers, first = jobs[0].config.workers, jobs[0].artifact
-    num_gpus = gpus_each(placement.gpus_per_worker, workers.num_workers)
-    slots = cpu_slots(workers.cpus_per_worker)
-    # where nothing is up yet, or a GPU is waited for, an autoscaler may bring nodes
-    if slots and placement.gpus_per_worker is None and workers.num_workers > slots:
-        raise Refused(
-            f"{first.stage} wants {workers.num_workers} workers of {workers.cpus_per_worker} CPUs and the cluster has room "
-            f"for {slots}: lower workers.num_workers, which changes the result, or add nodes"
-        )
-    resources = {"CPU": min(workers.cpus_per_worker, largest_node())} | ({"GPU": num_gpus} if num_gpus else {})
+def train_in_group(jobs: Sequence[TrainJob[Any]], backend: Backend, placement: Placement) -> None:
+    """Runs jobs that want the same group of workers in one Ray Train run.
+
+    Raises:
+        InputError: If the cluster has no room for the group, or a job raised it.
+        RunError: If a job raised it, or training failed again and again.
+    """
+    group = jobs[0].workers
+    first = jobs[0].artifact
+    num_gpus = gpus_for_each(placement.gpus_per_worker, group.num_workers)
+    _check_room(group, first.stage, placement)
     folder = first.path.parents[1] / "ray-train" / first.key
-    shutil.rmtree(folder, ignore_errors=True)  # Train would resume a run of this name in its own way
+    shutil.rmtree(folder, ignore_errors=True)  # Train would resume a run of this name its own way
     folder.mkdir(parents=True)
-    said = folder / _ERROR
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={"jobs": list(jobs), "backend": backend, "folder": str(folder)},
         scaling_config=ScalingConfig(
-            num_workers=workers.num_workers,
+            num_workers=group.num_workers,
             use_gpu=num_gpus > 0,
-            resources_per_worker=resources,
+            resources_per_worker=worker_resources(group.cpus_per_worker, num_gpus),
             placement_strategy="SPREAD" if placement.spread else "PACK",
         ),
         run_config=RunConfig(
             name=first.key,
             storage_path=str(folder),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
+            failure_config=FailureConfig(
+                max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES
+            ),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    with _following(jobs), own_signals():
+    with _progress_followed(jobs), kept_signal_handlers():
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
-            if said.exists():
-                raise _said(said) from error
-            raise Failed(f"training failed {MAX_FAILURES + 1} times; run the same command again to resume ({error})") from error
+            if (folder / _ERROR).exists():
+                raise _read_error(folder / _ERROR) from error
+            raise RunError(
+                f"training failed {MAX_FAILURES + 1} times; run the same command again to resume "
+                f"({error})"
+            ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     unfinished = [job.artifact.stage for job in jobs if not job.artifact.exists]
     if unfinished:
-        raise Failed(f"training ended without a result of {', '.join(unfinished)}: run the same command again")
+        raise RunError(
+            f"training ended without a result of {', '.join(unfinished)}: "
+            "run the same command again"
+        )
+
+
+def worker_resources(num_cpus: int, num_gpus: float) -> dict[str, float]:
+    """Returns what Ray is asked for one training process; no more CPUs than a node has."""
+    resources: dict[str, float] = {"CPU": min(num_cpus, largest_node_cpus())}
+    if num_gpus:
+        resources["GPU"] = num_gpus
+    return resources
+
+
+def _check_room(group: WorkerGroup, stage: str, placement: Placement) -> None:
+    """Raises InputError for a group that the cluster could never place.
+
+    Where nothing is up yet, or a GPU is waited for, an autoscaler may bring nodes.
+    """
+    slots = cpu_slots(group.cpus_per_worker)
+    if slots and placement.gpus_per_worker is None and group.num_workers > slots:
+        raise InputError(
+            f"{stage} wants {group.num_workers} workers of {group.cpus_per_worker} CPUs and the "
+            f"cluster has room for {slots}: lower workers.num_workers, which changes the result, "
+            "or add nodes"
+        )
 
 
 @contextlib.contextmanager
-def _following(jobs: Sequence[TrainJob]) -> Iterator[None]:
-    """Tells the progress that workers write, from a thread, as long as the body runs."""
+def _progress_followed(jobs: Sequence[TrainJob[Any]]) -> Iterator[None]:
+    """Reports the progress that workers write, from a thread, as long as the body runs."""
     done = threading.Event()
 
     def follow() -> None:
         while not done.wait(0.5):
             for job in jobs:
-                with contextlib.suppress(OSError, json.JSONDecodeError):
-                    epoch = json.loads((job.artifact.scratch / _PROGRESS).read_bytes())["epoch"]
-                    progress.tell(job.artifact.stage, epoch, job.num_epochs)
+                _report_written_progress(job)
         for job in jobs:
             if job.artifact.exists:
-                progress.tell(job.artifact.stage, job.num_epochs, job.num_epochs)
+                report_progress(job.artifact.stage, job.num_epochs, job.num_epochs)
 
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(follow,), daemon=True)
+    run_in_context = contextvars.copy_context().run
+    thread = threading.Thread(target=run_in_context, args=(follow,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join()
+
+
+def _report_written_progress(job: TrainJob[Any]) -> None:
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        epoch = read_json(job.artifact.scratch / _PROGRESS)["epoch"]
+        report_progress(job.artifact.stage, epoch, job.num_epochs)

@@ -1,99 +1,152 @@
-"""Sweeps on Ray Tune: one trial a process with the CPUs (or the GPU) of its largest training stage; a dead one runs again."""
+"""Sweeps on Ray Tune: one trial a process with the CPUs (or GPU) of its largest training stage.
+
+A trial whose process died runs again and goes on where the store says.
+"""
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from ray_defense.cluster.resources import cpu_slots, gpus_each, largest_node
-from ray_defense.cluster.signals import own_signals
-from ray_defense.core import progress
-from ray_defense.core.errors import RayDefenseError
+from ray_defense.cluster.resources import cpu_slots, gpus_for_each, largest_node_cpus
+from ray_defense.cluster.signal_handlers import kept_signal_handlers
+from ray_defense.core.errors import RayDefenseError, TrialStopped
+from ray_defense.core.progress import report_progress
+from ray_defense.execution.local import EpochListener
 from ray_defense.execution.placement import Placement
-from ray_defense.execution.protocols import Executor, Judge, SweepJob
+from ray_defense.execution.protocols import EarlyStopping, Executor, Metrics, TrialsJob
 
-DRIVER = {"cpu": 0, "memory": 1 << 20}  # of a trial that only starts others; Tune refuses a request for nothing
+# Of a trial that only starts others; Tune refuses a request for nothing.
+DRIVER_RESOURCES = {"cpu": 0, "memory": 1 << 20}
+MAX_FAILURES = 2  # of a trial's process
 _EPOCH = "epoch"
-MAX_FAILURES = 2  # of a trial's process: each time it goes on where the store says
 
 
-class Progress(tune.Callback):
-    """Tells how many trials have ended."""
+class TrialProgress(tune.Callback):  # type: ignore[misc]
+    """Reports how many trials have ended."""
 
-    def __init__(self, total: int):
-        self._ended, self._total = 0, total
+    def __init__(self, num_trials: int):
+        self._num_ended = 0
+        self._num_trials = num_trials
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended += 1
-        progress.tell("sweep", self._ended, self._total)
+        self._num_ended += 1
+        report_progress("sweep", self._num_ended, self._num_trials)
 
     on_trial_error = on_trial_complete
 
 
-class Stops(tune.Callback):
-    """Leaves a result of every trial that the scheduler has stopped, at once: the driver may be killed."""
+class StopRecorder(tune.Callback):  # type: ignore[misc]
+    """Keeps, at once, which trials the scheduler has stopped: the driver may be killed."""
 
-    def __init__(self, job: SweepJob):
+    def __init__(self, job: TrialsJob):
         self._job = job
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        last = trial.last_result
-        if self._job.judge and last.get("done") and _EPOCH in last:  # one that came to its end says nothing of epochs last
-            self._job.judge.stop(self._job.trials[trial.config["number"]], last[_EPOCH])
+        stopping = self._job.early_stopping
+        result = trial.last_result
+        # The last report of a trial that came to its end has no epoch.
+        if stopping is not None and result.get("done") and _EPOCH in result:
+            stopping.record_stop(self._job.trials[trial.config["number"]], result[_EPOCH])
 
 
-def run_one(config: dict[str, int], job: SweepJob, make: Callable[[], Executor]) -> None:
-    """What a trial's process runs; an error of ours is kept by the job, and the trial would fail the same way again."""
-    progress.judge(job.judge and partial(report_epoch, job.judge))
-    with contextlib.suppress(RayDefenseError):
-        job.run(job.trials[config["number"]], make())
+@dataclass(frozen=True)
+class TrialExecutors:
+    """How the process of a trial makes its executor."""
+
+    alone: Callable[[EpochListener | None], Executor]  # everything in that process
+    several: Callable[[], Executor]  # for training stages of several workers
+
+
+def run_one_trial(
+    config: dict[str, int], job: TrialsJob, executors: TrialExecutors, parallel: bool
+) -> None:
+    """What the process of a trial runs.
+
+    An error of ours is kept by the job; the trial would fail the same way again.
+    """
+    if parallel:
+        executor = executors.several()
+    else:
+        listener = None
+        if job.early_stopping is not None:
+            listener = partial(report_epoch_to_tune, job.early_stopping)
+        executor = executors.alone(listener)
+    try:
+        with contextlib.suppress(RayDefenseError):
+            job.run(job.trials[config["number"]], executor)
+    except TrialStopped:
+        # After a return Tune would wait for one more report, and the process could not be reused.
+        raise SystemExit(0) from None
     tune.report({"done": 1})
 
 
-def report_epoch(judge: Judge, stage: str, state: Mapping[str, Any]) -> None:
-    """Hands what an epoch gave to the scheduler; does not return, but leaves by SystemExit, where that stops the trial."""
-    if stage == judge.stage and judge.metric in state:
-        tune.report({judge.metric: state[judge.metric], _EPOCH: state["epoch"]})
+def report_epoch_to_tune(
+    stopping: EarlyStopping, stage: str, number: int, metrics: Metrics
+) -> None:
+    """Hands what an epoch gave to the scheduler.
 
-
-def scheduler(judge: Judge | None) -> ASHAScheduler | None:
-    """Returns the scheduler that stops trials as `judge` says."""
-    if judge is None:
-        return None
-    return ASHAScheduler(time_attr=_EPOCH, metric=judge.metric, mode=judge.mode, max_t=judge.num_epochs, stop_last_trials=False)
-
-
-def sweep(job: SweepJob, alone: Callable[[], Executor], several: Callable[[], Executor], placement: Placement) -> None:
-    """Runs every trial of `job`, each with an executor that its process makes by `alone`.
-
-    Where a training stage wants several workers it is `several`, and trials hold no CPU themselves: a trial that held some
-    would starve the workers that it starts.
+    Raises:
+        TrialStopped: If the scheduler stops the trial; Tune says so by SystemExit.
     """
-    num_workers, cpus = (max(one) for one in zip(*job.workers, strict=True))
+    if stage != stopping.stage or stopping.metric not in metrics:
+        return
+    try:
+        tune.report({stopping.metric: metrics[stopping.metric], _EPOCH: number})
+    except SystemExit:
+        raise TrialStopped(f"after {number} epochs of {stage}") from None
+
+
+def scheduler_of(stopping: EarlyStopping | None) -> ASHAScheduler | None:
+    """Returns the scheduler that stops trials early."""
+    if stopping is None:
+        return None
+    return ASHAScheduler(
+        time_attr=_EPOCH,
+        metric=stopping.metric,
+        mode=stopping.mode,
+        max_t=stopping.num_epochs,
+        stop_last_trials=False,
+    )
+
+
+def run_trials_on_tune(job: TrialsJob, executors: TrialExecutors, placement: Placement) -> None:
+    """Runs every trial of a job, each with an executor that its process makes.
+
+    Where a training stage wants several workers trials hold no CPU themselves: a trial that held
+    some would starve the workers that it starts.
+    """
+    num_workers = max(group.num_workers for group in job.workers)
+    num_cpus = max(group.cpus_per_worker for group in job.workers)
     parallel = num_workers > 1
-    num_gpus = gpus_each(placement.gpus_per_worker, 1)
-    resources = {"cpu": min(cpus, largest_node())} | ({"gpu": num_gpus} if num_gpus else {})
-    trainable = tune.with_parameters(run_one, job=job, make=several if parallel else alone)
-    shutil.rmtree(job.folder, ignore_errors=True)  # what is done stands in the store, not in Tune's own records
+    resources: dict[str, float] = {"cpu": min(num_cpus, largest_node_cpus())}
+    num_gpus = gpus_for_each(placement.gpus_per_worker, 1)
+    if num_gpus:
+        resources["gpu"] = num_gpus
+    max_concurrent = max(1, cpu_slots(num_cpus) // num_workers) if parallel else None
+    trainable = tune.with_parameters(run_one_trial, job=job, executors=executors, parallel=parallel)
+    # What is done stands in the store, not in Tune's own records.
+    shutil.rmtree(job.folder, ignore_errors=True)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, DRIVER if parallel else resources),
+        tune.with_resources(trainable, DRIVER_RESOURCES if parallel else resources),
         param_space={"number": tune.grid_search(list(range(len(job.trials))))},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=max(1, cpu_slots(cpus) // num_workers) if parallel else None,
-            scheduler=scheduler(job.judge),
+            max_concurrent_trials=max_concurrent,
+            scheduler=scheduler_of(job.early_stopping),
             reuse_actors=True,  # starting a process takes longer than many a trial
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(job.folder),
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            callbacks=[Progress(len(job.trials)), Stops(job)],
+            callbacks=[TrialProgress(len(job.trials)), StopRecorder(job)],
             verbose=0,
         ),
     )
-    with own_signals():
+    with kept_signal_handlers():
         tuner.fit()

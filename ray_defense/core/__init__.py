@@ -1,1 +1,1 @@
-"""Floor 0: types, errors, random streams, configuration, the store, the seams to Ray, the sealed truth."""
+"""The ground floor: errors, configuration, random streams, files, progress; NumPy alone."""

@@ -1,4 +1,4 @@
-"""Where what can be had again is kept on this machine: downloaded archives, working directories of stores elsewhere."""
+"""The folder on this machine for what can be had again: downloads, and work of remote stores."""
 
 import os
 from pathlib import Path
@@ -7,4 +7,7 @@ from pathlib import Path
 def cache_folder() -> Path:
     """Returns RAY_DEFENSE_CACHE, or `ray_defense` in the user's XDG cache."""
     own = os.environ.get("RAY_DEFENSE_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ray_defense"
+    if own:
+        return Path(own)
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "ray_defense"

@@ -1,15 +1,24 @@
-"""Checks of a parameter where it enters: each raises Refused with the name, the value and the range."""
+"""Checks of a parameter where it enters: each error names it, its value and its range."""
 
-from ray_defense.core.errors import Refused
+from collections.abc import Sequence
+
+from ray_defense.core.errors import InputError
 
 
-def in_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises Refused unless low <= value <= high."""
+def check_in_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises InputError unless low <= value <= high."""
     if not low <= value <= high:
-        raise Refused(f"{name} must lie in [{low}, {high}], not {value!r}")
+        raise InputError(f"{name} must lie in [{low}, {high}], not {value!r}")
 
 
-def at_least(name: str, value: float, low: float) -> None:
-    """Raises Refused unless value >= low."""
+def check_at_least(name: str, value: float, low: float) -> None:
+    """Raises InputError unless value >= low."""
     if not value >= low:
-        raise Refused(f"{name} must be at least {low}, not {value!r}")
+        raise InputError(f"{name} must be at least {low}, not {value!r}")
+
+
+def check_distinct(name: str, values: Sequence[str]) -> None:
+    """Raises InputError if a value is there twice."""
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{name} holds {value} {values.count(value)} times: name it once")

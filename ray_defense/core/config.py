@@ -1,4 +1,4 @@
-"""Configuration is a tree of frozen dataclasses: as plain data, as a fingerprint, and with one field replaced."""
+"""Configuration as a tree of frozen dataclasses: as plain data, as a fingerprint, with changes."""
 
 import ast
 import dataclasses
@@ -7,25 +7,36 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ray_defense.core.errors import Refused, look_up, unknown
+from ray_defense.core.errors import InputError, look_up, unknown_name
 
 Config = TypeVar("Config")
 
 
 def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
-    """Returns a dataclass field whose value is an instance (or a tuple of instances) of a class, or an entry, of `registry`."""
+    """Returns a dataclass field whose value is chosen by name from a registry.
+
+    Args:
+        registry: The units by name: classes, which are created with their default parameters, or
+            finished values. The field holds one unit, or a tuple of them if its type is a tuple.
+        **kwargs: What `dataclasses.field` takes.
+    """
     return dataclasses.field(metadata={"registry": registry}, **kwargs)
 
 
 def to_plain(value: Any) -> Any:
     """Returns `value` as JSON data; a registered unit carries its name under `kind`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {"kind": value.name} if isinstance(getattr(type(value), "name", None), str) else {}
-        return named | {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        plain: dict[str, Any] = {}
+        name = getattr(value, "name", None)
+        if isinstance(getattr(type(value), "name", None), str):
+            plain["kind"] = name
+        for field in dataclasses.fields(value):
+            plain[field.name] = to_plain(getattr(value, field.name))
+        return plain
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -46,78 +57,171 @@ def fingerprint(value: Any) -> str:
 
 
 def override(config: Config, path: str, value: Any) -> Config:
-    """Returns `config` with the field at the dotted `path` replaced; serves `--set a.b=v` and sweeps alike.
+    """Returns a copy of a configuration with one value replaced.
 
-    A string is read as the field's type; the name of a registered unit (`badnets`, `rotate,affine`) stands for that
-    unit with its default parameters. Raises Refused for an unknown path (with the nearest known name) or a wrong value.
+    Args:
+        config: A frozen dataclass.
+        path: The dotted path of the field, `probe.epochs`. A field that holds several units is
+            entered by the name of one of them; the path may also start there (`d_br.rounds` for
+            `defenses.d_br.rounds`).
+        value: The new value. A string is read as the type of the field. The name of a registered
+            unit stands for that unit: with its default parameters, or, where the field holds
+            several, with the parameters of the unit of that name that is already there. `none`
+            clears a field that may be empty and removes one unit from a field of several.
+
+    Raises:
+        InputError: If the path is unknown (the message suggests the nearest field) or the value
+            does not fit the field.
     """
-    return _replace(config, path.split("."), path, value)
+    new: Config = _override_at(config, path.split("."), path, value)
+    return new
 
 
-def _replace(config: Any, parts: list[str], path: str, value: Any) -> Any:
-    if not dataclasses.is_dataclass(config):
-        raise Refused(f"cannot set {path!r}: {'.'.join(path.split('.')[: -len(parts)])} is {config!r} and has no fields")
+def _override_at(config: Any, parts: Sequence[str], path: str, value: Any) -> Any:
+    """Returns `config` with the field at `parts`, the rest of the whole `path`, replaced."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        owner = ".".join(path.split(".")[: -len(parts)])
+        raise InputError(f"cannot set {path!r}: {owner} is {config!r} and has no fields")
     fields = {field.name: field for field in dataclasses.fields(config)}
-    if parts[0] not in fields:
-        prefix = ".".join(path.split(".")[: -len(parts)])
-        raise unknown(f"configuration key (in {prefix or type(config).__name__})", parts[0], fields)
-    if len(parts) > 1:
-        new = _replace(getattr(config, parts[0]), parts[1:], path, value)
+    name = parts[0]
+    if name not in fields:
+        owner_field = _field_holding_unit(config, name)
+        if owner_field is None:
+            owner = ".".join(path.split(".")[: -len(parts)]) or type(config).__name__
+            raise unknown_name(f"configuration key (in {owner})", name, fields)
+        return _override_at(config, [owner_field, *parts], path, value)
+    if len(parts) == 1:
+        hint = typing.get_type_hints(type(config))[name]
+        registry = fields[name].metadata.get("registry")
+        if registry is None:
+            new = _convert(hint, path, value)
+        else:
+            new = _choose(registry, hint, path, value, getattr(config, name))
+    elif isinstance(getattr(config, name), tuple):
+        new = _override_among_units(getattr(config, name), parts[1:], path, value)
     else:
-        registry = fields[parts[0]].metadata.get("registry")
-        hint = typing.get_type_hints(type(config))[parts[0]]
-        new = _unit(registry, hint, path, value) if registry else _convert(hint, path, value)
-    return dataclasses.replace(config, **{parts[0]: new})
+        new = _override_at(getattr(config, name), parts[1:], path, value)
+    return dataclasses.replace(config, **{name: new})
 
 
-def _unit(registry: Mapping[str, Any], hint: Any, path: str, value: Any) -> Any:
-    many = typing.get_origin(hint) is tuple
+def _field_holding_unit(config: Any, unit_name: str) -> str | None:
+    """Returns the field of several units that may hold one of that name, if there is one."""
+    for field in dataclasses.fields(config):
+        registry = field.metadata.get("registry", {})
+        if isinstance(getattr(config, field.name), tuple) and unit_name in registry:
+            return field.name
+    return None
+
+
+def _override_among_units(
+    units: tuple[Any, ...], parts: Sequence[str], path: str, value: Any
+) -> tuple[Any, ...]:
+    """Returns `units` with the one called `parts[0]` changed, or removed by the value none."""
+    names = [_name_of(unit) for unit in units]
+    removes = len(parts) == 1 and _is_none(value)
+    if parts[0] not in names:
+        if removes:
+            return units
+        present = ", ".join(name for name in names if name) or "none"
+        raise InputError(
+            f"cannot set {path!r}: there is no {parts[0]}, only {present}; add it first"
+        )
+    position = names.index(parts[0])
+    before = units[:position]
+    after = units[position + 1 :]
+    if removes:
+        return (*before, *after)
+    if len(parts) == 1:
+        raise InputError(f"{path} names one unit of several: set it to none, or set a field of it")
+    return (*before, _override_at(units[position], parts[1:], path, value), *after)
+
+
+def _name_of(unit: Any) -> str | None:
+    name = getattr(type(unit), "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _is_none(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.lower() == "none")
+
+
+def _choose(registry: Mapping[str, Any], hint: Any, path: str, value: Any, present: Any) -> Any:
+    """Returns the unit, or for a tuple field the units, that `value` names or is."""
+    several = typing.get_origin(hint) is tuple
+    if _is_none(value) and (type(None) in typing.get_args(hint) or several):
+        return () if several else None
+    kind = path.rsplit(".", 1)[-1]
+    if not several:
+        return _unit(registry, kind, path, value)
     if isinstance(value, str):
-        if value.lower() == "none" and type(None) in typing.get_args(hint):
-            return None
-        names = value.split(",") if many else [value]
-        found = (look_up(registry, path.rsplit(".", 1)[-1], name.strip()) for name in names)
-        units = tuple(unit() if isinstance(unit, type) else unit for unit in found)
-        return units if many else units[0]
-    items = value if many and isinstance(value, tuple | list) else (value,)
-    if value is None and type(None) in typing.get_args(hint):
-        return None
-    kinds = [unit if isinstance(unit, type) else type(unit) for unit in registry.values()]
-    if not all(type(item) in kinds for item in items):
-        raise Refused(f"{path} must be one of {', '.join(sorted(registry))}, not {value!r}")
-    return tuple(items) if many else value
-
-
-def _convert(hint: Any, path: str, value: Any) -> Any:
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        if value in options:
-            return value
-        raise unknown(f"value of {path}", value, [str(option) for option in options])
-    if origin in (types.UnionType, typing.Union):
-        if type(None) in options and value in (None, "none", "None"):
-            return None
-        return _convert(next(option for option in options if option is not type(None)), path, value)
-    if hint is str or hint is Path:
-        return hint(value)
-    if isinstance(value, str):
-        try:
-            value = ast.literal_eval(value.capitalize() if value.lower() in ("true", "false") else value)
-        except (ValueError, SyntaxError):
-            if origin is not tuple:
-                raise Refused(f"{path} must be {_name(hint)}, not {value!r}") from None
-            value = [part.strip() for part in value.split(",")]  # names without quotes
-    if origin is tuple:
+        items: Sequence[Any] = [name.strip() for name in value.split(",")]
+    else:
         items = value if isinstance(value, tuple | list) else (value,)
-        if options[-1] is not Ellipsis and len(items) != len(options):
-            raise Refused(f"{path} must hold {len(options)} values, not {value!r}")
-        return tuple(_convert(options[0], path, item) for item in items)
-    if hint is float and type(value) is int:
-        return float(value)
-    if not isinstance(hint, type) or type(value) is not hint or (hint is float and not math.isfinite(value)):
-        raise Refused(f"{path} must be {_name(hint)}, not {value!r}")
+    kept = {_name_of(unit): unit for unit in present}
+    units = []
+    for item in items:
+        already = kept.get(item) if isinstance(item, str) else None
+        units.append(already or _unit(registry, kind, path, item))
+    return tuple(units)
+
+
+def _unit(registry: Mapping[str, Any], kind: str, path: str, value: Any) -> Any:
+    """Returns the unit that `value` names, or `value` itself where it is a registered unit."""
+    if isinstance(value, str):
+        entry = look_up(registry, kind, value)
+        return entry() if isinstance(entry, type) else entry
+    name = _name_of(value)
+    registered = name is not None and name in registry and type(value) is registry[name]
+    if not registered and type(value) not in _kinds_of_values(registry):
+        raise InputError(f"{path} must be one of {', '.join(sorted(registry))}, not {value!r}")
     return value
 
 
-def _name(hint: Any) -> str:
+def _kinds_of_values(registry: Mapping[str, Any]) -> set[type]:
+    """Returns the types of the entries of a registry of values; a registry of classes has none."""
+    return {type(entry) for entry in registry.values() if not isinstance(entry, type)}
+
+
+def _convert(hint: Any, path: str, value: Any) -> Any:
+    """Returns `value` as the type `hint` of a field; a string is read as that type."""
+    origin = typing.get_origin(hint)
+    options = typing.get_args(hint)
+    if origin is typing.Literal:
+        if value in options:
+            return value
+        raise unknown_name(f"value of {path}", value, [str(option) for option in options])
+    if origin in (types.UnionType, typing.Union):
+        if type(None) in options and _is_none(value):
+            return None
+        inner = next(option for option in options if option is not type(None))
+        return _convert(inner, path, value)
+    if hint is str or hint is Path:
+        return hint(value)
+    if isinstance(value, str):
+        value = _parse(hint, path, value)
+    if origin is tuple:
+        items = value if isinstance(value, tuple | list) else (value,)
+        if options[-1] is not Ellipsis and len(items) != len(options):
+            raise InputError(f"{path} must hold {len(options)} values, not {value!r}")
+        return tuple(_convert(options[0], path, item) for item in items)
+    if hint is float and type(value) is int:
+        return float(value)
+    fits = isinstance(hint, type) and type(value) is hint
+    if not fits or (hint is float and not math.isfinite(value)):
+        raise InputError(f"{path} must be {_type_name(hint)}, not {value!r}")
+    return value
+
+
+def _parse(hint: Any, path: str, text: str) -> Any:
+    """Returns the Python literal that `text` is; for a tuple field also names without quotes."""
+    literal = text.capitalize() if text.lower() in ("true", "false") else text
+    try:
+        return ast.literal_eval(literal)
+    except (ValueError, SyntaxError):
+        if typing.get_origin(hint) is not tuple:
+            raise InputError(f"{path} must be {_type_name(hint)}, not {text!r}") from None
+        return [part.strip() for part in text.split(",")]
+
+
+def _type_name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, JSON among them, and the hash of one."""
+"""Files written whole or not at all, JSON among them, and their hashes."""
 
 import hashlib
 import json
@@ -10,7 +10,13 @@ from ray_defense.core.config import to_plain
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Writes a file whole or not at all: aside in the same directory, synced, renamed; `mode` is before the umask."""
+    """Writes a file whole or not at all: aside in the same directory, synced, then renamed.
+
+    Args:
+        path: The file; one that is there already is replaced.
+        data: Its content.
+        mode: The permissions of the file before the umask.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
@@ -28,14 +34,15 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain data as indented JSON with sorted keys, whole or not at all."""
-    write_bytes(path, json_bytes(value))
-
-
 def json_bytes(value: Any) -> bytes:
-    """Returns plain data as indented JSON with sorted keys."""
-    return (json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    """Returns plain data, or a dataclass of it, as indented JSON with sorted keys."""
+    text = json.dumps(to_plain(value), indent=1, sort_keys=True, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `json_bytes(value)` whole or not at all."""
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:

@@ -1,32 +1,40 @@
-"""Progress of long work as calls, so that nothing below the command line prints."""
+"""Progress of long work as events, so that nothing below the command line prints."""
 
+import contextlib
 import contextvars
-from collections.abc import Callable, Mapping
-from typing import Any
-
-_listener: contextvars.ContextVar[Callable[[str, int, int], None] | None] = contextvars.ContextVar("progress", default=None)
-_judge: contextvars.ContextVar[Callable[[str, Mapping[str, Any]], None] | None] = contextvars.ContextVar("judge", default=None)
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 
-def listen(listener: Callable[[str, int, int], None] | None) -> None:
-    """Sets who hears `tell` in this process: a function of (what, done, total)."""
-    _listener.set(listener)
+@dataclass(frozen=True)
+class ProgressEvent:
+    """One piece of news about a task under way."""
+
+    task: str
+    num_done: int  # units of the task
+    num_total: int
+    note: str = ""  # what the task waits for, where it does
 
 
-def tell(what: str, done: int, total: int) -> None:
-    """Says that `done` of `total` steps of `what` are done."""
+Listener = Callable[[ProgressEvent], None]
+
+_listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar(
+    "progress_listener", default=None
+)
+
+
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Hands the events of the body, and of threads that copy its context, to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report_progress(task: str, num_done: int, num_total: int, note: str = "") -> None:
+    """Tells the listener of this context, if it has one, how far a task is."""
     listener = _listener.get()
     if listener is not None:
-        listener(what, done, total)
-
-
-def judge(judge: Callable[[str, Mapping[str, Any]], None] | None) -> None:
-    """Sets who hears `tell_epoch` in this process: a function of (stage, epoch and metrics), which may end the work."""
-    _judge.set(judge)
-
-
-def tell_epoch(stage: str, state: Mapping[str, Any]) -> None:
-    """Says which `epoch` of a training stage has ended, checkpoint included, and what it gave."""
-    judge = _judge.get()
-    if judge is not None:
-        judge(stage, state)
+        listener(ProgressEvent(task, num_done, num_total, note))

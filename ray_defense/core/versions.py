@@ -1,4 +1,4 @@
-"""Which versions of what a result rests on were installed when it was made."""
+"""The versions of what a result rests on, as installed when it was made."""
 
 import platform
 from functools import cache
@@ -10,14 +10,12 @@ PACKAGES = ("ray", "torch", "torchvision", "ffcv", "numpy", "pyarrow", "scikit-l
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Returns name -> installed version, or "not installed"; Python's own first."""
-    own = {"python": platform.python_version(), "ray_defense": VERSION}
-    return own | {name: _installed(name) for name in PACKAGES}
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+def installed_versions() -> dict[str, str]:
+    """Returns name -> installed version, or "not installed"; Python's own comes first."""
+    versions = {"python": platform.python_version(), "ray_defense": VERSION}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,1 +1,1 @@
-"""Floor 2: sources of images, FFCV shards, and the batches that training reads from them."""
+"""Sources of images, FFCV shards, and the batches that training reads from them."""

@@ -1,4 +1,4 @@
-"""The table of a split: index, score and which of trusted, poisoned, uncertain a sample is."""
+"""The table of a split: which of the trusted, flagged and uncertain samples each one is."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,30 +7,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_defense.data.suspect_dataset import write_table
+from ray_defense.data.table_file import write_table
 
-NAMES = ("trusted", "poisoned", "uncertain")
+SPLIT_FILE = "split.parquet"
+PARTS = ("trusted", "flagged", "uncertain")
 
 
 @dataclass(frozen=True)
 class SplitTable:
-    """A split read back; `index` ascends."""
+    """A split with the scores it was made from."""
 
-    index: np.ndarray  # int64 [N]
-    score: np.ndarray  # float64 [N]
-    split: np.ndarray  # str [N], one of NAMES
+    index: np.ndarray  # int64 [N], ascending
+    score: np.ndarray  # float64 [N], larger is more suspicious
+    part: np.ndarray  # str [N], one of PARTS
 
-    def members(self, name: str) -> np.ndarray:
-        """Returns the indices of one part, ascending, int64."""
-        return self.index[self.split == name]
-
-
-def write_split(path: Path, table: SplitTable) -> None:
-    """Writes split.parquet."""
-    write_table(path, pa.table({"index": table.index, "score": table.score, "split": table.split.tolist()}))
+    def members(self, part: str) -> np.ndarray:
+        """Returns the indices of one part, int64, ascending."""
+        members: np.ndarray = self.index[self.part == part]
+        return members
 
 
-def read_split(path: Path) -> SplitTable:
-    """Reads split.parquet."""
-    table = pq.read_table(path)
-    return SplitTable(table["index"].to_numpy(), table["score"].to_numpy(), np.array(table["split"].to_pylist(), dtype=str))
+def write_split(directory: Path, table: SplitTable) -> None:
+    """Writes the table of a split into a directory."""
+    columns = {"index": table.index, "score": table.score, "split": table.part.tolist()}
+    write_table(directory / SPLIT_FILE, pa.table(columns))
+
+
+def read_split(directory: Path) -> SplitTable:
+    """Returns the table of the split in a directory."""
+    table = pq.read_table(directory / SPLIT_FILE)
+    return SplitTable(
+        index=table["index"].to_numpy(),
+        score=table["score"].to_numpy(),
+        part=np.array(table["split"].to_pylist(), dtype=str),
+    )

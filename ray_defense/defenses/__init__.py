@@ -1,8 +1,8 @@
-"""Floor 3: the paper's two defenses, D-BR and D-ST."""
+"""Defenses: models without the backdoor, from the split of a suspect dataset."""
 
-from ray_defense.defenses.d_br import BackdoorRemoval
-from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.core.registry import Registry
+from ray_defense.defenses.protocol import Defense
 
-DEFENSES = {"d_br": BackdoorRemoval, "d_st": SecureTraining}
-
-__all__ = ["DEFENSES", "BackdoorRemoval", "SecureTraining"]
+DEFENSES: Registry[type[Defense]] = Registry(
+    "ray_defense.defenses", {"d_br": "d_br.BackdoorRemoval", "d_st": "d_st.SecureTraining"}
+)

@@ -20,6 +20,15 @@ def save_checkpoint(directory: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | None:
-    """Returns the newest checkpoint with its tensors on `device`, or None where there is none."""
+    """Returns the newest checkpoint with its tensors on `device`, or None."""
     path = directory / CHECKPOINT
-    return torch.load(path, map_location=device, weights_only=True) if path.is_file() else None
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+def checkpoint_bytes(directory: Path) -> int | None:
+    """Returns the size of the newest checkpoint, or None if there is no checkpoint."""
+    path = directory / CHECKPOINT
+    return path.stat().st_size if path.is_file() else None

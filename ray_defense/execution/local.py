@@ -3,42 +3,52 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ray_defense.core import progress
-from ray_defense.core.errors import RayDefenseError, Refused
-from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
-from ray_defense.execution.protocols import Backend, BlockJob, IngestJob, Room, SweepJob, TrainJob
+from ray_defense.core.errors import InputError, RayDefenseError
+from ray_defense.core.progress import report_progress
+from ray_defense.execution.checkpoint import checkpoint_bytes, load_checkpoint, save_checkpoint
+from ray_defense.execution.device import best_device, torch_threads
+from ray_defense.execution.protocols import (
+    Backend,
+    BlockJob,
+    ClusterResources,
+    IngestJob,
+    Item,
+    Metrics,
+    Output,
+    TrainJob,
+    TrialsJob,
+    Worker,
+)
+from ray_defense.store.artifacts import Artifact
 
-
-def best_device() -> torch.device:
-    """Returns the first GPU where there is one, else the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Runs the body with torch on `count` CPU threads: the thread count can change the last bits of a sum."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+EpochListener = Callable[[str, int, Metrics], None]  # stage, number of the epoch from 1, metrics
 
 
 class LocalWorker:
-    """The only worker of a run in this process (see `seams.Worker`)."""
+    """The only worker of a training in this process (see `protocols.Worker`)."""
 
     rank = 0
     world_size = 1
 
-    def __init__(self, job: TrainJob, device: torch.device, backend: Backend):
-        self.job, self.device, self.backend = job, device, backend
+    def __init__(
+        self,
+        artifact: Artifact,
+        num_epochs: int,
+        device: torch.device,
+        backend: Backend,
+        on_epoch_end: EpochListener | None = None,
+    ):
+        self.artifact = artifact
+        self.num_epochs = num_epochs
+        self.device = device
+        self.backend: Backend = backend
+        self._on_epoch_end = on_epoch_end
 
     def wrap(self, model: torch.nn.Module, *, partly_used: bool = False) -> torch.nn.Module:
         return model
@@ -52,74 +62,109 @@ class LocalWorker:
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
-    def report(self, state: Mapping[str, Any]) -> None:
-        progress.tell(self.job.artifact.stage, state["epoch"], self.job.num_epochs)
-        progress.tell_epoch(self.job.artifact.stage, state)
+    def report_epoch(self, number: int, metrics: Metrics) -> None:
+        report_progress(self.artifact.stage, number, self.num_epochs)
+        if self._on_epoch_end is not None:
+            self._on_epoch_end(self.artifact.stage, number, metrics)
 
     def save(self, state: Mapping[str, Any]) -> None:
-        save_checkpoint(self.job.artifact.scratch, state)
+        save_checkpoint(self.artifact.scratch, state)
 
     def load(self) -> dict[str, Any] | None:
-        return load_checkpoint(self.job.artifact.scratch, self.device)
+        return load_checkpoint(self.artifact.scratch, self.device)
 
 
-def run_job(worker: Any, job: TrainJob) -> None:
-    """Runs one training job in a worker and publishes its artifact from rank 0; a published one is left alone."""
+def run_train_job(worker: Worker, job: TrainJob[Any]) -> None:
+    """Runs a training job in one worker and publishes its artifact from rank 0.
+
+    A job whose artifact is published already is left alone.
+    """
     if job.artifact.exists:
         return
     start = time.perf_counter()
-    with threads(job.config.workers.cpus_per_worker):
-        job.program(worker, job)
+    with torch_threads(job.workers.cpus_per_worker):
+        job.program(worker, job.artifact, job.inputs)
     if worker.rank == 0:
-        job.artifact.publish(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        job.artifact.publish(seconds, checkpoint_bytes(job.artifact.scratch))
 
 
 class LocalExecutor:
-    """Runs everything in this process, in order (see `seams.Executor`)."""
+    """Runs everything in this process, in order (see `protocols.Executor`)."""
 
     name = "local"
 
-    def __init__(self, backend: Backend = "auto", device: torch.device | None = None):
+    def __init__(
+        self,
+        backend: Backend = "auto",
+        device: torch.device | None = None,
+        on_epoch_end: EpochListener | None = None,
+    ):
+        """Creates the executor.
+
+        Args:
+            backend: Who reads the shards.
+            device: Where models run; None for the first GPU, or else the CPU.
+            on_epoch_end: Called as each epoch of each training ends; it may raise TrialStopped.
+        """
         self.backend: Backend = backend
         self.device = device or best_device()
+        self._on_epoch_end = on_epoch_end
 
     def check_store(self, root: Path) -> None:
         pass
 
     def ingest(self, job: IngestJob) -> None:
-        for done, (low, high) in enumerate(job.ranges):
+        for number, (low, high) in enumerate(job.ranges):
             job.write(job.change(job.read(low, high)))
-            progress.tell("suspect", done + 1, len(job.ranges))
+            report_progress("ingest", number + 1, len(job.ranges))
 
-    def train(self, jobs: Sequence[TrainJob]) -> None:
+    def train(self, jobs: Sequence[TrainJob[Any]]) -> None:
         for job in jobs:
-            num_workers = job.config.workers.num_workers
+            num_workers = job.workers.num_workers
             if num_workers != 1:
-                raise Refused(
-                    f"{job.artifact.stage}.workers.num_workers is {num_workers}: the local executor has one worker; "
-                    "use --executor ray, or set it to 1"
+                raise InputError(
+                    f"{job.artifact.stage}.workers.num_workers is {num_workers}: the local "
+                    "executor has one worker; use --executor ray, or set it to 1"
                 )
-            run_job(LocalWorker(job, self.device, self.backend), job)
+            worker = LocalWorker(
+                job.artifact, job.num_epochs, self.device, self.backend, self._on_epoch_end
+            )
+            run_train_job(worker, job)
 
-    def score(self, job: BlockJob) -> None:
-        missing = job.missing()
-        with threads(job.config.cpus_per_actor):
-            work = job.build(job, self.device, self.backend) if missing else None
-            for done, block in enumerate(missing):
+    def train_side_by_side(self, jobs: Sequence[TrainJob[Any]]) -> None:
+        errors = []
+        for job in jobs:
+            try:
+                self.train([job])
+            except RayDefenseError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def run_blocks(self, job: BlockJob[Any, Any]) -> None:
+        missing = job.missing_blocks()
+        if not missing:
+            return
+        with torch_threads(job.cpus_per_actor):
+            work = job.open(job.inputs, self.device, self.backend)
+            for number, block in enumerate(missing):
                 work(block)
-                progress.tell(job.artifact.stage, done + 1, len(missing))
+                report_progress(job.task, number + 1, len(missing))
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def map(self, function: Callable[[Item], Output], items: Sequence[Item]) -> list[Output]:
         return [function(item) for item in items]
 
-    def room(self, cpus_per_actor: int) -> Room:
-        return Room(1, len(os.sched_getaffinity(0)), torch.cuda.device_count(), 1)
+    def resources(self, cpus_per_actor: int) -> ClusterResources:
+        num_cpus = len(os.sched_getaffinity(0))
+        num_gpus = torch.cuda.device_count()
+        return ClusterResources(num_nodes=1, num_cpus=num_cpus, num_gpus=num_gpus, num_actors=1)
 
-    def sweep(self, job: SweepJob) -> None:
-        for done, trial in enumerate(job.trials):
-            with contextlib.suppress(RayDefenseError):  # the job keeps what a trial said
+    def run_trials(self, job: TrialsJob) -> None:
+        for number, trial in enumerate(job.trials):
+            with contextlib.suppress(RayDefenseError):  # the job keeps what a trial failed by
                 job.run(trial, self)
-            progress.tell("sweep", done + 1, len(job.trials))
+            report_progress("sweep", number + 1, len(job.trials))
 
     def close(self) -> None:
         pass

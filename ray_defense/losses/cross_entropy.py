@@ -1,55 +1,90 @@
-"""Cross-entropy that learns trusted and unlearns poisoned samples: MCE (Eq. 3), unlearn (Eq. 4), relearn (Eq. 5).
+"""Cross-entropy that learns or unlearns samples: MCE (Eq. 3), unlearning (Eq. 4), plain (Eq. 5).
 
 Shapes: B samples, N classes.
 """
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 
-from ray_defense.core.errors import Refused
-
-
-def _negative_log_likelihood(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
-    with torch.autocast(logits_BN.device.type, enabled=False):
-        logits_BN = logits_BN.to(torch.promote_types(logits_BN.dtype, torch.float32))
-        return cross_entropy(logits_BN, labels_B, reduction="none")
+from ray_defense.core.errors import InputError
 
 
 def mixed_cross_entropy(
     logits_BN: Tensor,
     labels_B: Tensor,
     trusted_B: Tensor,
-    poisoned_B: Tensor,
+    flagged_B: Tensor,
     *,
-    poisoned_weight: float,
+    flagged_weight: float,
     num_trusted: int | None = None,
-    num_poisoned: int | None = None,
+    num_flagged: int | None = None,
 ) -> Tensor:
-    """Returns the mean over trusted of -log p(y|x) plus `poisoned_weight` times the mean over poisoned of log p(y|x).
+    """Returns MCE, which learns the trusted samples and unlearns the flagged ones, Eq. (3).
 
-    trusted_B and poisoned_B are bool and disjoint; samples in neither count nowhere; an empty set adds 0, never NaN.
-    Without set sizes the means are the batch's. With `num_trusted` and `num_poisoned` (both) the batch counts as drawn
-    uniformly from the union of the sets and the result estimates the sets' means without bias (D9).
-    Raises Refused when one size is missing or negative. Source: Eq. (3), lambda_p = `poisoned_weight`.
+    MCE is the mean over the trusted samples of -log p(y|x), plus `flagged_weight` times the mean
+    over the samples flagged of log p(y|x). An empty set adds 0, never NaN.
+
+    The means are the batch's, unless the sizes of both sets are given. Then the batch counts as
+    drawn uniformly from the union of the sets, and the result estimates the means over the whole
+    sets without bias (D9).
+
+    Args:
+        logits_BN: The logits.
+        labels_B: int64 labels in [0, N).
+        trusted_B: bool, which samples are trusted.
+        flagged_B: bool, which samples are flagged; disjoint from `trusted_B`. Samples
+            in neither set are left out.
+        flagged_weight: lambda_p.
+        num_trusted: How many samples the whole trusted set has.
+        num_flagged: How many samples the whole flagged set has.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        InputError: If only one size is given, or one is negative.
     """
-    if (num_trusted is None) != (num_poisoned is None) or min(num_trusted or 0, num_poisoned or 0) < 0:
-        raise Refused(f"give both set sizes, >= 0, or neither: num_trusted={num_trusted}, num_poisoned={num_poisoned}")
+    _check_set_sizes(num_trusted, num_flagged)
     loss_B = _negative_log_likelihood(logits_BN, labels_B)
-    drawn_trusted, drawn_poisoned = trusted_B.sum(dtype=loss_B.dtype), poisoned_B.sum(dtype=loss_B.dtype)
-    size_trusted = drawn_trusted if num_trusted is None else torch.full_like(drawn_trusted, num_trusted)
-    size_poisoned = drawn_poisoned if num_poisoned is None else torch.full_like(drawn_poisoned, num_poisoned)
-    scale = (size_trusted + size_poisoned) / (drawn_trusted + drawn_poisoned).clamp(min=1)  # 1 for the batch's means
+    drawn_trusted = trusted_B.sum(dtype=loss_B.dtype)
+    drawn_flagged = flagged_B.sum(dtype=loss_B.dtype)
+    size_trusted = drawn_trusted
+    size_flagged = drawn_flagged
+    if num_trusted is not None and num_flagged is not None:
+        size_trusted = torch.full_like(drawn_trusted, num_trusted)
+        size_flagged = torch.full_like(drawn_flagged, num_flagged)
+    # The scale is 1 if the means are the batch's.
+    scale = (size_trusted + size_flagged) / (drawn_trusted + drawn_flagged).clamp(min=1)
     attract = (loss_B * trusted_B).sum() / size_trusted.clamp(min=1)
-    repel = (loss_B * poisoned_B).sum() / size_poisoned.clamp(min=1)
-    return scale * (attract - poisoned_weight * repel)
+    repel = (loss_B * flagged_B).sum() / size_flagged.clamp(min=1)
+    return scale * (attract - flagged_weight * repel)
 
 
 def unlearning(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
-    """Returns the mean of log p(y|x), Eq. (4), of a batch of poisoned samples (not empty)."""
+    """Returns the mean of log p(y|x) over a batch, which must not be empty, Eq. (4)."""
     return -_negative_log_likelihood(logits_BN, labels_B).mean()
 
 
-def relearning(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
-    """Returns the mean of -log p(y|x), Eq. (5), of a batch of trusted samples (not empty)."""
+def cross_entropy(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
+    """Returns the mean of -log p(y|x) over a batch, which must not be empty, Eq. (5)."""
     return _negative_log_likelihood(logits_BN, labels_B).mean()
+
+
+def _negative_log_likelihood(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
+    """Returns -log p(y|x) [B], in float32 at least, under autocast too."""
+    with torch.autocast(logits_BN.device.type, enabled=False):
+        logits_BN = logits_BN.to(torch.promote_types(logits_BN.dtype, torch.float32))
+        return functional.cross_entropy(logits_BN, labels_B, reduction="none")
+
+
+def _check_set_sizes(num_trusted: int | None, num_flagged: int | None) -> None:
+    if num_trusted is None and num_flagged is None:
+        return
+    if num_trusted is not None and num_flagged is not None:
+        if num_trusted >= 0 and num_flagged >= 0:
+            return
+    raise InputError(
+        "give both set sizes, >= 0, or neither: "
+        f"num_trusted={num_trusted}, num_flagged={num_flagged}"
+    )

@@ -1,40 +1,57 @@
-"""Structural similarity SSIM of two images (Wang et al., IEEE TIP 2004), differentiable: how little of a change one sees.
+"""Structural similarity SSIM of two images (Wang et al., IEEE TIP 2004), differentiable.
 
-Shapes: B images, C channels.
+Shapes: B images, C channels, H rows, W columns, K taps of the window.
 """
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 
-WINDOW, SIGMA = 11, 1.5  # pixels: side and standard deviation of the Gaussian window
-C1, C2 = 0.01**2, 0.03**2  # of images in [0, 1]
+WINDOW = 11  # pixels, side of the Gaussian window
+SIGMA = 1.5  # pixels, its standard deviation
+C1 = 0.01**2  # of images in [0, 1]
+C2 = 0.03**2  # of images in [0, 1]
 
 
 def structural_similarity(a_BCHW: Tensor, b_BCHW: Tensor) -> Tensor:
-    """Returns SSIM [B], at most 1 (equal images), the mean over channels and a window around every pixel.
+    """Returns how little of the difference between two images one sees.
 
-    Images are float in [0, 1], mirrored at their borders. Raises Refused for unequal shapes or images too small to mirror.
+    Args:
+        a_BCHW: Float images in [0, 1]; they are mirrored at their borders.
+        b_BCHW: Images of the same shape.
+
+    Returns:
+        SSIM [B], the mean over channels and a window around every pixel; at most 1, for equal
+        images.
+
+    Raises:
+        InputError: For unequal shapes, or images too small to mirror.
     """
-    if a_BCHW.shape != b_BCHW.shape or a_BCHW.ndim != 4 or min(a_BCHW.shape[2:]) <= WINDOW // 2:
-        shapes = f"{list(a_BCHW.shape)} and {list(b_BCHW.shape)}"
-        raise Refused(
-            f"SSIM compares equally many images [B, C, H, W] of {WINDOW // 2 + 1} pixels a side or more, not {shapes}"
+    half_window = WINDOW // 2
+    if a_BCHW.shape != b_BCHW.shape or a_BCHW.ndim != 4 or min(a_BCHW.shape[2:]) <= half_window:
+        raise InputError(
+            f"SSIM compares equally many images [B, C, H, W] of {half_window + 1} pixels a side or "
+            f"more, not {list(a_BCHW.shape)} and {list(b_BCHW.shape)}"
         )
-    a_BCHW, b_BCHW = (pad(images, [WINDOW // 2] * 4, mode="reflect") for images in (a_BCHW, b_BCHW))
+    a_BCHW = pad(a_BCHW, [half_window] * 4, mode="reflect")
+    b_BCHW = pad(b_BCHW, [half_window] * 4, mode="reflect")
     moments = torch.cat((a_BCHW, b_BCHW, a_BCHW**2, b_BCHW**2, a_BCHW * b_BCHW), 1)
-    mean_a, mean_b, square_a, square_b, product = _windowed(moments).chunk(5, 1)
-    variance_a, variance_b, covariance = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
+    mean_a, mean_b, square_a, square_b, product = _windowed_mean(moments).chunk(5, 1)
+    variance_a = square_a - mean_a**2
+    variance_b = square_b - mean_b**2
+    covariance = product - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     structure = (2 * covariance + C2) / (variance_a + variance_b + C2)
     return (luminance * structure).mean((1, 2, 3))
 
 
-def _windowed(x_BCHW: Tensor) -> Tensor:
+def _windowed_mean(x_BCHW: Tensor) -> Tensor:
+    """Returns the Gaussian mean around every pixel whose window lies inside of the image."""
     channels = x_BCHW.shape[1]
-    offset_W = torch.arange(WINDOW, dtype=x_BCHW.dtype, device=x_BCHW.device) - WINDOW // 2
-    weight_W = torch.softmax(-(offset_W**2) / (2 * SIGMA**2), 0)
-    rows = conv2d(x_BCHW, weight_W.expand(channels, 1, 1, WINDOW), groups=channels)
-    return conv2d(rows, weight_W[:, None].expand(channels, 1, WINDOW, 1), groups=channels)
+    offset_K = torch.arange(WINDOW, dtype=x_BCHW.dtype, device=x_BCHW.device) - WINDOW // 2
+    weight_K = torch.softmax(-(offset_K**2) / (2 * SIGMA**2), 0)
+    along_rows = weight_K.expand(channels, 1, 1, WINDOW)
+    along_columns = weight_K[:, None].expand(channels, 1, WINDOW, 1)
+    return conv2d(conv2d(x_BCHW, along_rows, groups=channels), along_columns, groups=channels)

@@ -1,10 +1,10 @@
-"""A network as the paper uses one: features f(x) after global average pooling, then one linear layer."""
+"""A network as the paper uses one: features f(x) after global average pooling, then one layer."""
 
 from torch import Tensor, nn
 
 
 class FeatureClassifier(nn.Module):
-    """A feature extractor and its linear classifier; `forward` gives both the features and the logits."""
+    """A feature extractor and its linear classifier; `forward` gives both features and logits."""
 
     def __init__(self, extractor: nn.Module, classifier: nn.Linear):
         super().__init__()
@@ -13,6 +13,14 @@ class FeatureClassifier(nn.Module):
         self.feature_dim = classifier.in_features
 
     def forward(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns features [B, feature_dim] and logits [B, num_classes] of normalized float images."""
+        """Returns the features and logits of normalized float images.
+
+        Args:
+            x_BCHW: Normalized images, float [B,3,H,W].
+
+        Returns:
+            Features [B, feature_dim] and logits [B, num_classes].
+        """
         features_BD = self.extractor(x_BCHW)
-        return features_BD, self.classifier(features_BD)
+        logits_BN = self.classifier(features_BD)
+        return features_BD, logits_BN

@@ -1,4 +1,7 @@
-"""The projection head of contrastive learning: a two-layer MLP onto the unit sphere (SupCon, NeurIPS 2020)."""
+"""The projection head of contrastive learning: a two-layer MLP onto the unit sphere.
+
+Source: SupCon (Khosla et al., NeurIPS 2020).
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +9,7 @@ from torch.nn.functional import normalize, relu
 
 
 class ProjectionHead(nn.Module):
-    """Maps features to unit-length projections, feature_dim -> feature_dim -> dim with a ReLU between."""
+    """Maps features to unit-length projections by two linear layers with a ReLU between."""
 
     def __init__(self, feature_dim: int, dim: int = 128):
         super().__init__()

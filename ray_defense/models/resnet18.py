@@ -1,21 +1,19 @@
-"""ResNet-18 (He et al., CVPR 2016), torchvision's body under the three stems of the paper."""
+"""ResNet-18 (He et al., CVPR 2016): torchvision's body under the three stems of the paper."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import nn
-from torchvision.models import resnet18
-
-from ray_defense.models.classifier import FeatureClassifier
+if TYPE_CHECKING:
+    from ray_defense.models.classifier import FeatureClassifier
 
 
 @dataclass(frozen=True)
 class ResNet18:
-    """For CIFAR-10: a 3x3 stride-1 convolution, the 3x3 stride-2 max-pool kept."""
+    """For CIFAR-10: a 3x3 stride-1 convolution; the 3x3 stride-2 max-pool is kept."""
 
     name: ClassVar[str] = "resnet18"
 
-    def build(self, num_classes: int) -> FeatureClassifier:
+    def build(self, num_classes: int) -> "FeatureClassifier":
         """Returns the network, initialized from torch's global generator."""
         return _build(num_classes, small_stem=True, pool=True)
 
@@ -26,7 +24,7 @@ class ResNet18NoPool:
 
     name: ClassVar[str] = "resnet18_no_pool"
 
-    def build(self, num_classes: int) -> FeatureClassifier:
+    def build(self, num_classes: int) -> "FeatureClassifier":
         """Returns the network, initialized from torch's global generator."""
         return _build(num_classes, small_stem=True, pool=False)
 
@@ -37,17 +35,25 @@ class ResNet18ImageNet:
 
     name: ClassVar[str] = "resnet18_imagenet"
 
-    def build(self, num_classes: int) -> FeatureClassifier:
+    def build(self, num_classes: int) -> "FeatureClassifier":
         """Returns the network, initialized from torch's global generator."""
         return _build(num_classes, small_stem=False, pool=True)
 
 
-def _build(num_classes: int, *, small_stem: bool, pool: bool) -> FeatureClassifier:
+def _build(num_classes: int, *, small_stem: bool, pool: bool) -> "FeatureClassifier":
+    from torch import nn
+    from torchvision.models import resnet18
+
+    from ray_defense.models.classifier import FeatureClassifier
+
     network = resnet18(weights=None, num_classes=num_classes)
     if small_stem:
-        network.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
-        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+        stem = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+        # As torchvision initializes its own.
+        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+        network.conv1 = stem
     if not pool:
         network.maxpool = nn.Identity()
-    classifier, network.fc = network.fc, nn.Identity()
+    classifier = network.fc
+    network.fc = nn.Identity()
     return FeatureClassifier(network, classifier)

@@ -1,27 +1,39 @@
-"""A ResNet of three basic blocks for tests and small images (He et al., CVPR 2016): 78,042 weights for ten classes."""
+"""A ResNet of three basic blocks for tests and small images (He et al., CVPR 2016).
+
+It has 78,042 weights for ten classes.
+"""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import nn
-from torchvision.models.resnet import BasicBlock
+from ray_defense.core.checks import check_at_least
 
-from ray_defense.core.checks import at_least
-from ray_defense.models.classifier import FeatureClassifier
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock
+
+    from ray_defense.models.classifier import FeatureClassifier
+
+_MIN_CHANNELS_OF_STRIDED = 8  # see `pointwise_halving`
 
 
 @dataclass(frozen=True)
 class SmallResNet:
-    """The prototype's network: a stride-2 stem, then blocks of 1, 2 and 4 times its width."""
+    """A stride-2 stem, then blocks of 1, 2 and 4 times its width."""
 
     name: ClassVar[str] = "small_resnet"
+
     width: int = 16  # channels of the stem; features are 4 times as many
 
     def __post_init__(self) -> None:
-        at_least("width", self.width, 1)
+        check_at_least("width", self.width, 1)
 
-    def build(self, num_classes: int) -> FeatureClassifier:
+    def build(self, num_classes: int) -> "FeatureClassifier":
         """Returns the network, initialized from torch's global generator."""
+        from torch import nn
+        from torchvision.models.resnet import BasicBlock
+
+        from ray_defense.models.classifier import FeatureClassifier
+
         width = self.width
         extractor = nn.Sequential(
             nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
@@ -39,6 +51,15 @@ class SmallResNet:
         return FeatureClassifier(extractor, nn.Linear(4 * width, num_classes))
 
 
-def _halving_block(width_in: int, width_out: int) -> BasicBlock:
-    shortcut = nn.Sequential(nn.Conv2d(width_in, width_out, 1, stride=2, bias=False), nn.BatchNorm2d(width_out))
+def _halving_block(width_in: int, width_out: int) -> "BasicBlock":
+    from torch import nn
+    from torchvision.models.resnet import BasicBlock
+
+    from ray_defense.models.pointwise_halving import PointwiseHalving
+
+    if width_in < _MIN_CHANNELS_OF_STRIDED:
+        projection: nn.Conv2d = PointwiseHalving(width_in, width_out)
+    else:
+        projection = nn.Conv2d(width_in, width_out, 1, stride=2, bias=False)
+    shortcut = nn.Sequential(projection, nn.BatchNorm2d(width_out))
     return BasicBlock(width_in, width_out, stride=2, downsample=shortcut)

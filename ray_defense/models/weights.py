@@ -4,40 +4,72 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_bytes
+from ray_defense.models.classifier import FeatureClassifier
+from ray_defense.models.protocol import Model
+from ray_defense.models.seeded import build_model
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Writes parameters and buffers of `model` to `path`, in place of a file already there."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    """Writes the parameters and buffers of a model, in place of a file that is there already."""
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        tensors[name] = tensor.detach().cpu().contiguous()
     write_bytes(Path(path), safetensors.torch.save(tensors))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Reads what `save_weights` wrote into `model`, on whatever device that is.
+    """Reads what `save_weights` wrote into a model, on whatever device that is.
 
-    Raises Refused, the model untouched, when the file is missing or broken, or when a tensor's name, shape or type
-    differs from the model's.
+    Raises:
+        InputError: If the file is missing or broken, or a tensor's name, shape or type differs
+            from the model's; the model is then left as it was.
     """
     if not Path(path).is_file():  # a FIFO would block for ever
-        raise Refused(f"{path} is not a file: give weights written by save_weights")
-    wanted = model.state_dict()
+        raise InputError(f"{path} is not a file: give weights written by save_weights")
+    expected = model.state_dict()
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            difference = sorted(wanted.keys() ^ set(file.keys()))
-            if difference:
-                raise Refused(f"{path} holds another model's weights: {difference[0]!r} is in one of the two only")
-            for name, tensor in wanted.items():  # shapes stand in the header: nothing large is read for a wrong file
-                shape, wanted_shape = file.get_slice(name).get_shape(), list(tensor.shape)
-                if shape != wanted_shape:
-                    raise Refused(f"{path} holds another model's weights: {name!r} is {shape}, not {wanted_shape}")
-            found = {name: file.get_tensor(name) for name in wanted}
+        found = _read_tensors(path, expected)
     except safetensors.SafetensorError as error:
-        raise Refused(f"{path} is not a whole safetensors file ({error}): make it again") from None
-    for name, tensor in wanted.items():
+        raise InputError(
+            f"{path} is not a whole safetensors file ({error}): make it again"
+        ) from None
+    for name, tensor in expected.items():
         if found[name].dtype != tensor.dtype:
-            raise Refused(f"{path} holds another model's weights: {name!r} is {found[name].dtype}, not {tensor.dtype}")
+            difference = f"{name!r} is {found[name].dtype}, not {tensor.dtype}"
+            raise InputError(f"{path} holds another model's weights: {difference}")
     model.load_state_dict(found)
+
+
+def _read_tensors(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns the tensors of a file whose names and shapes are as expected.
+
+    Shapes stand in the header, so that nothing large is read of a wrong file.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        differing = sorted(expected.keys() ^ set(file.keys()))
+        if differing:
+            raise InputError(
+                f"{path} holds another model's weights: {differing[0]!r} is in one of the two only"
+            )
+        for name, tensor in expected.items():
+            shape = file.get_slice(name).get_shape()
+            if shape != list(tensor.shape):
+                difference = f"{name!r} is {shape}, not {list(tensor.shape)}"
+                raise InputError(f"{path} holds another model's weights: {difference}")
+        return {name: file.get_tensor(name) for name in expected}
+
+
+def load_model(path: Path, config: Model, num_classes: int) -> FeatureClassifier:
+    """Returns the network of a configuration with the weights of a file, on the CPU.
+
+    Raises:
+        InputError: As `load_weights` does.
+    """
+    model = build_model(config, num_classes, seed=0)
+    load_weights(path, model)
+    return model

@@ -1,25 +1,25 @@
-"""The report's pictures: plots as SVG text and images as PNG, both as data URIs; same input, same bytes."""
+"""The report's pictures as data URIs: plots are SVG text, images PNG; same input, same bytes."""
 
 import base64
 import io
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from PIL import Image
 
-CLEAN, POISONED, NEUTRAL = "#2f6690", "#c8553d", "#5b6470"
-MOST_NAMED_CLASSES = 25  # more do not fit: the axis then counts classes instead of naming them
+if TYPE_CHECKING:  # importing matplotlib writes its caches to the user's home
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+CLEAN_COLOR = "#2f6690"
+POISONED_COLOR = "#c8553d"
+NEUTRAL_COLOR = "#5b6470"
+MAX_NAMED_CLASSES = 25  # more do not fit: the axis then counts classes instead of naming them
 NUM_BINS = 60
-WIDEST = 1e9  # ratio of the largest score to the smallest that gets a place of its own on a logarithmic axis
-STYLE = {
+MAX_SCORE_RATIO = 1e9  # of the largest score to the smallest one on a logarithmic axis
+_STYLE = {
     "svg.hashsalt": "ray_defense",
     "text.parse_math": False,  # a class may be called `$x$`
     "font.size": 9.0,
@@ -44,137 +44,266 @@ def png_uri(image: np.ndarray) -> str:
 
 
 def svg_uri(svg: str) -> str:
-    """Returns the SVG text as a data URI: shown as an image it can run nothing, and its ids meet no other plot's."""
+    """Returns the SVG text as a data URI.
+
+    A browser that shows it as an image runs no script in it and keeps its ids apart from those in
+    other plots.
+    """
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def class_balance(counts: Sequence[int], names: Sequence[str]) -> str:
-    """Returns the SVG bar chart of the trusted split's `counts` by class, with the even share as a line."""
-    even = sum(counts) / max(len(counts), 1)
+def draw_class_balance(counts: Sequence[int], names: Sequence[str]) -> str:
+    """Returns the SVG bar chart of the trusted samples by class, with the even share as a line.
 
-    def draw_named(axes: Axes) -> None:
-        axes.barh(range(len(counts)), counts, height=0.7, color=CLEAN)
-        axes.axvline(even, color=NEUTRAL, linestyle="--", linewidth=1)
-        axes.set_yticks(range(len(counts)), [drawable(number, name) for number, name in enumerate(names)])
+    Args:
+        counts: The number of trusted samples of each class.
+        names: The name of each class.
+    """
+    even_share = sum(counts) / max(len(counts), 1)
+
+    def draw_named(axes: "Axes") -> None:
+        axes.barh(range(len(counts)), counts, height=0.7, color=CLEAN_COLOR)
+        axes.axvline(even_share, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
+        labels = [drawable(number, name) for number, name in enumerate(names)]
+        axes.set_yticks(range(len(counts)), labels)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("trusted samples (dashed: an even share)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _show_whole_numbers(axes.xaxis)
 
-    def draw_numbered(axes: Axes) -> None:
-        axes.stairs(counts, np.arange(len(counts) + 1) - 0.5, fill=True, color=CLEAN)
-        axes.axhline(even, color=NEUTRAL, linestyle="--", linewidth=1)
+    def draw_numbered(axes: "Axes") -> None:
+        axes.stairs(counts, np.arange(len(counts) + 1) - 0.5, fill=True, color=CLEAN_COLOR)
+        axes.axhline(even_share, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
         axes.set(xlabel="class number (dashed: an even share)", ylabel="trusted samples")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _show_whole_numbers(axes.xaxis)
 
-    if len(counts) > MOST_NAMED_CLASSES:
+    if len(counts) > MAX_NAMED_CLASSES:
         return as_svg(draw_numbered, 9.0, 2.6)
     return as_svg(draw_named, 5.6, 1.0 + 0.24 * len(counts))
 
 
-def score_histogram(
-    scores: np.ndarray, poisoned: np.ndarray | None, trusted_threshold: float, poisoned_threshold: float
+def draw_score_histogram(
+    scores: np.ndarray,
+    poisoned: np.ndarray | None,
+    *,
+    trusted_threshold: float,
+    flagged_threshold: float,
 ) -> str:
-    """Returns the SVG histogram of `scores`, float64 [N], by truth (bool [N], or None): each group's share in each bin.
+    """Returns the SVG histogram of the scores: the share of each group that falls into each bin.
 
-    The axis is logarithmic, with zeros in a bin of their own, where no score is negative and they span two decades.
+    The axis is logarithmic, with zeros in a bin of their own, where no score is negative and the
+    scores span two decades.
+
+    Args:
+        scores: The scores, float64 [N].
+        poisoned: The truth, bool [N], which makes the groups; None: all samples are one group.
+        trusted_threshold: The largest score of the trusted split.
+        flagged_threshold: The smallest score of the flagged split.
     """
-    edges, linear_until = _bins(scores)
-    groups = {"all samples": (scores, NEUTRAL)}
+    edges, linear_until = histogram_bins(scores)
+    groups = {"all samples": (scores, NEUTRAL_COLOR)}
     if poisoned is not None:
-        groups = {"clean": (scores[~poisoned], CLEAN), "poisoned": (scores[poisoned], POISONED)}
+        groups = {
+            "clean": (scores[~poisoned], CLEAN_COLOR),
+            "poisoned": (scores[poisoned], POISONED_COLOR),
+        }
 
-    def draw(axes: Axes) -> None:
+    def draw_groups(axes: "Axes") -> None:
         for name, (group, color) in groups.items():
             share = np.histogram(group, edges)[0] / max(len(group), 1)
-            axes.stairs(share, edges, fill=True, color=color, alpha=0.45, label=f"{name} ({len(group):,})")
+            label = f"{name} ({len(group):,})"
+            axes.stairs(share, edges, fill=True, color=color, alpha=0.45, label=label)
             axes.stairs(share, edges, color=color, linewidth=1)
-        axes.axvline(trusted_threshold, color=CLEAN, linestyle="--", linewidth=1, label="trusted: up to here")
-        axes.axvline(poisoned_threshold, color=POISONED, linestyle=":", linewidth=1.4, label="poisoned: from here")
+
+    def draw_thresholds(axes: "Axes") -> None:
+        axes.axvline(
+            trusted_threshold,
+            color=CLEAN_COLOR,
+            linestyle="--",
+            linewidth=1,
+            label="trusted: up to here",
+        )
+        axes.axvline(
+            flagged_threshold,
+            color=POISONED_COLOR,
+            linestyle=":",
+            linewidth=1.4,
+            label="flagged: from here",
+        )
+
+    def draw(axes: "Axes") -> None:
+        draw_groups(axes)
+        draw_thresholds(axes)
         if linear_until is not None:
             axes.set_xscale("symlog", linthresh=linear_until, linscale=0.4)
-            decades = 10.0 ** np.arange(np.ceil(np.log10(linear_until)), np.log10(edges[-1]))
-            axes.set_xticks([*([0.0] if edges[0] == 0 else []), *decades])
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            exponents = np.arange(np.ceil(np.log10(linear_until)), np.log10(edges[-1]))
+            ticks = 10.0**exponents
+            if edges[0] == 0:
+                ticks = np.concatenate([[0.0], ticks])
+            axes.set_xticks(ticks)
+            axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlim(edges[0], edges[-1])
-        _percent(axes.yaxis)
+        _show_percent(axes.yaxis)
         axes.set(xlabel="score (larger is more suspicious)", ylabel="share of the group")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=4, columnspacing=1.2, handlelength=1.4)
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1.16),
+            ncols=4,
+            columnspacing=1.2,
+            handlelength=1.4,
+        )
 
     return as_svg(draw, 9.0, 3.3)
 
 
-def roc(scores: np.ndarray, poisoned: np.ndarray) -> str:
-    """Returns the SVG ROC curve of `scores`, float64 [N], against the truth, bool [N] with both values present."""
-    from sklearn.metrics import roc_curve  # its import takes a second and draws from Python's global generator
+def draw_roc_curve(scores: np.ndarray, poisoned: np.ndarray) -> str:
+    """Returns the SVG ROC curve of the scores.
 
-    false_alarms, found, _ = roc_curve(poisoned, scores)
+    Args:
+        scores: The scores, float64 [N].
+        poisoned: The truth, bool [N], with both values present.
+    """
+    # Importing sklearn takes a second and draws from Python's global random generator.
+    from sklearn.metrics import roc_curve
 
-    def draw(axes: Axes) -> None:
+    false_positive_rate, true_positive_rate, _ = roc_curve(poisoned, scores)
+
+    def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color="#b6bdc6", linestyle="--", linewidth=1)
-        axes.plot(false_alarms, found, color=POISONED, linewidth=1.8, clip_on=False)
+        axes.plot(
+            false_positive_rate,
+            true_positive_rate,
+            color=POISONED_COLOR,
+            linewidth=1.8,
+            clip_on=False,
+        )
         axes.set(xlabel="clean samples flagged", ylabel="poisoned samples flagged")
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        _percent(axes.xaxis)
-        _percent(axes.yaxis)
+        _show_percent(axes.xaxis)
+        _show_percent(axes.yaxis)
 
     return as_svg(draw, 3.9, 3.4)
 
 
-def repair_curve(numbers: Sequence[int], acc: Sequence[float], asr: Sequence[float | None]) -> str:
-    """Returns the SVG curves of ACC and, where measured, ASR (fractions) over the numbered rounds of D-BR."""
+def draw_repair_curve(
+    numbers: Sequence[int], acc: Sequence[float], asr: Sequence[float | None]
+) -> str:
+    """Returns the SVG curves of ACC and, where measured, ASR over the rounds of D-BR.
 
-    def draw(axes: Axes) -> None:
-        axes.plot(numbers, acc, color=CLEAN, marker="o", markersize=3, label="ACC", clip_on=False)
-        measured = [(number, rate) for number, rate in zip(numbers, asr, strict=True) if rate is not None]
-        if measured:
-            shown, rates = zip(*measured, strict=True)
-            axes.plot(shown, rates, color=POISONED, marker="s", markersize=3, label="ASR", clip_on=False)
+    Args:
+        numbers: The number of each round.
+        acc: The ACC after each round, in [0, 1].
+        asr: The ASR after each round, in [0, 1]; None where it was not measured.
+    """
+    measured_numbers = []
+    measured_asr = []
+    for number, rate in zip(numbers, asr, strict=True):
+        if rate is not None:
+            measured_numbers.append(number)
+            measured_asr.append(rate)
+
+    def draw(axes: "Axes") -> None:
+        axes.plot(
+            numbers, acc, color=CLEAN_COLOR, marker="o", markersize=3, label="ACC", clip_on=False
+        )
+        if measured_asr:
+            axes.plot(
+                measured_numbers,
+                measured_asr,
+                color=POISONED_COLOR,
+                marker="s",
+                markersize=3,
+                label="ASR",
+                clip_on=False,
+            )
         axes.set(xlabel="D-BR round", ylim=(0, 1))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _percent(axes.yaxis)
+        _show_whole_numbers(axes.xaxis)
+        _show_percent(axes.yaxis)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=2)
 
     return as_svg(draw, 9.0, 2.8)
 
 
-def _bins(scores: np.ndarray) -> tuple[np.ndarray, float | None]:
-    """Returns the bin edges and, for a logarithmic axis, the score below which it is linear."""
-    low, high = float(scores.min()), float(scores.max())
-    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-200):  # all equal, or too close for bins to be told apart
-        half = max(abs(low), 1.0) / 2
-        return np.linspace(low - half, low + half, NUM_BINS), None
+def histogram_bins(scores: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """Returns the bins of a histogram of the scores, each of which is in one.
+
+    Args:
+        scores: Finite scores, float64 [N], N > 0.
+
+    Returns:
+        The increasing edges of the bins and, for a logarithmic axis, the score below which it is
+        linear.
+    """
+    low = float(scores.min())
+    high = float(scores.max())
+    largest = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * largest, 1e-200):
+        # All scores are equal, or too close for bins to be told apart.
+        half_width = max(abs(low), 1.0) / 2
+        return np.linspace(low - half_width, low + half_width, NUM_BINS), None
     if low < 0 or low > high / 100:
         return np.linspace(low, high, NUM_BINS), None
-    smallest = max(float(scores[scores > 0].min()), high / WIDEST)
+    smallest = max(float(scores[scores > 0].min()), high / MAX_SCORE_RATIO)
     if smallest >= high:
         return np.linspace(low, high, NUM_BINS), None
-    shown = np.geomspace(smallest, high, NUM_BINS)
-    return (np.concatenate([[0.0], shown]) if low < smallest else shown), smallest
+    edges = np.geomspace(smallest, high, NUM_BINS)
+    if low < smallest:
+        edges = np.concatenate([[0.0], edges])
+    return edges, smallest
+
+
+def drawable(number: int, name: str, longest: int = 24) -> str:
+    """Returns what pictures call a class.
+
+    Args:
+        number: The number of the class, shown where the bundled font cannot draw its name.
+        name: The name of the class.
+        longest: The number of characters after which the name is cut off.
+    """
+    if not all(char.isprintable() and ord(char) in _glyphs() for char in name):
+        return f"class {number}"
+    if len(name) > longest:
+        return name[:longest] + "…"
+    return name
 
 
 @cache
 def _glyphs() -> frozenset[int]:
+    """Returns the code points that the font bundled with matplotlib can draw."""
+    from matplotlib.font_manager import findfont, get_font
+
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def drawable(number: int, name: str, longest: int = 24) -> str:
-    """Returns the class's `name` shortened, or its `number` where the bundled font cannot draw the name."""
-    if not all(char.isprintable() and ord(char) in _glyphs() for char in name):
-        return f"class {number}"
-    return name[:longest] + "…" * (len(name) > longest)
+def _show_whole_numbers(axis: "Axis") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _percent(axis: Axis) -> None:
+def _show_percent(axis: "Axis") -> None:
+    from matplotlib.ticker import PercentFormatter
+
     axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
-def as_svg(draw: Callable[[Axes], None], width_in: float, height_in: float) -> str:
-    """Returns the SVG text of what `draw` draws, the same for the same drawing."""
-    with style.context(["default", STYLE]):
+def as_svg(draw: "Callable[[Axes], None]", width_in: float, height_in: float) -> str:
+    """Returns the SVG text of a plot; the same plot gives the same text.
+
+    Args:
+        draw: Draws the plot on the axes it is given.
+        width_in: The width of the figure in inches.
+        height_in: The height of the figure in inches.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with style.context(["default", _STYLE]):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         canvas = FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         buffer = io.StringIO()
-        canvas.print_svg(buffer, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        canvas.print_svg(buffer, metadata=no_metadata)  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -1,64 +1,106 @@
-"""What a run tells without truth and test set: the only numbers by which trials may be chosen."""
+"""The one table of metrics: names, titles, directions, and which need neither truth nor test set.
 
-from collections.abc import Mapping
-from typing import Any, Literal
+Nothing that chooses (a search, early stopping) may look at a metric that is not label-free.
+"""
 
-import pyarrow.parquet as pq
+from dataclasses import dataclass
+from typing import Literal
 
-from ray_defense.core.errors import Refused, look_up
-from ray_defense.core.files import read_json
-from ray_defense.data.suspect_dataset import ShardSet
-from ray_defense.scores import score_signs, split_by_score
-from ray_defense.stages.decide import Split
-from ray_defense.store.artifacts import Artifact
+from ray_defense.core.errors import InputError, look_up
 
-Mode = Literal["max", "min"]  # what is better, more or less
-SIGNS: dict[str, Mode] = {"poisoned_concentration": "max", "trusted_balance": "max", "separation": "max"}
-METRICS: dict[str, dict[str, Mode]] = {  # stage -> what its epochs give
-    "probe": {"train_accuracy": "max", "loss": "min", "intra_loss": "min"},
-    "backdoored": {"loss": "min"},
-    "d_br": {"relearn_loss": "min", "trusted_accuracy": "max", "poisoned_accuracy": "min"},
-    "d_st": {"contrastive_loss": "min", "mce_loss": "min", "trusted_accuracy": "max"},
+Mode = Literal["max", "min"]  # what is better
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a run, a column of a sweep's table."""
+
+    name: str
+    title: str  # on pages
+    better: Mode
+    label_free: bool = True  # whether it needs neither the truth nor the test set
+    stage: str | None = None  # the training stage whose epochs give it
+    epoch_metric: str | None = None  # as those epochs call it
+
+    @property
+    def heading(self) -> str:
+        """The title of a column on a terminal."""
+        return self.title.split(" (")[0]
+
+
+def _of_scores(name: str, title: str) -> Metric:
+    return Metric(name, title, "max", label_free=False)
+
+
+def _of_epochs(stage: str, epoch_metric: str, better: Mode) -> Metric:
+    name = f"{stage}_{epoch_metric}"
+    title = name.replace("_", " ")
+    return Metric(name, title, better, stage=stage, epoch_metric=epoch_metric)
+
+
+_ALL = (
+    _of_scores("auroc", "AUROC of the score"),
+    _of_scores("trusted_precision", "precision of the trusted split (clean-precision)"),
+    _of_scores("flagged_precision", "precision of the flagged split (poison-precision)"),
+    Metric("flagged_concentration", "flagged concentration", "max"),
+    Metric("trusted_balance", "trusted balance", "max"),
+    Metric("separation", "separation", "max"),
+    _of_epochs("probe", "train_accuracy", "max"),
+    _of_epochs("probe", "loss", "min"),
+    _of_epochs("probe", "intra_loss", "min"),
+    _of_epochs("backdoored", "loss", "min"),
+    _of_epochs("d_br", "relearn_loss", "min"),
+    _of_epochs("d_br", "trusted_accuracy", "max"),
+    _of_epochs("d_br", "flagged_accuracy", "min"),
+    _of_epochs("d_st", "contrastive_loss", "min"),
+    _of_epochs("d_st", "mce_loss", "min"),
+    _of_epochs("d_st", "trusted_accuracy", "max"),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+LABEL_FREE: dict[str, Metric] = {metric.name: metric for metric in _ALL if metric.label_free}
+
+# Metrics that the epochs of a stage give from the first one on, by which trials can be compared
+# while they run. A later phase starts when an earlier one, of another length, is over.
+RANKING_METRICS: dict[str, dict[str, Mode]] = {
+    "probe": {"loss": "min", "accuracy": "max"},
+    "backdoored": {"loss": "min", "accuracy": "max"},
+    "d_st": {"contrastive_loss": "min"},
 }
-NUMBERS: dict[str, Mode] = SIGNS | {
-    f"{stage}_{name}": mode for stage, metrics in METRICS.items() for name, mode in metrics.items()
-}
-_SEEING = ("auroc", "precision", "acc", "asr", "weak_attack")  # ends of the names of what needs truth or test set
+_SEEING_ENDINGS = ("auroc", "precision", "acc", "asr", "weak_attack")
 
 
-def numbers(split: Split, stages: Mapping[str, Artifact]) -> dict[str, float | None]:
-    """Returns the `NUMBERS` of finished `stages`; None where there is none.
+def rate_metrics(model: str, title: str) -> tuple[Metric, Metric]:
+    """Returns the metrics ACC and ASR of a model.
 
-    Signs are those of `scores.score_signs`; a stage's metric is that of the last epoch that gave it, for D-BR of the round
-    that was kept.
+    Args:
+        model: "backdoored", or the name of a defense.
+        title: How tables call the model.
     """
-    shards, scores = ShardSet(stages["suspect"].path), pq.read_table(stages["score"].path / "scores.parquet")["score"]
-    num_classes = read_json(stages["suspect"].path / "dataset.json")["num_classes"]
-    score_M = scores.to_numpy()
-    parts = split_by_score(score_M, split.clean_fraction, split.poison_fraction)
-    signs = score_signs(score_M, shards.labels, parts, num_classes)
-    found = {name: signs[name] for name in SIGNS}
-    for stage, metrics in METRICS.items():
-        history = _history(stages[stage]) if stage in stages else []
-        for name in metrics:
-            found[f"{stage}_{name}"] = next((epoch[name] for epoch in reversed(history) if name in epoch), None)
-    return found
+    return (
+        Metric(f"{model}_acc", f"{title}, ACC", "max", label_free=False),
+        Metric(f"{model}_asr", f"{title}, ASR", "min", label_free=False),
+    )
 
 
-def _history(stage: Artifact) -> list[dict[str, Any]]:
-    metrics = read_json(stage.path / "metrics.json")
-    return metrics["history"][: metrics.get("kept_round")]
+def check_label_free(metric: str, offered: str) -> None:
+    """Raises InputError for a metric that needs the truth or the test set.
 
-
-def check_unseeing(metric: str, offered: str) -> None:
-    """Raises Refused for a number whose name says that it needs the truth or the test set; `offered` is what may be asked."""
-    if metric.endswith(_SEEING) and metric not in NUMBERS:
-        raise Refused(
-            f"{metric} needs the truth or the test set, which no choice may look at: choose by one that does not, {offered}"
+    Args:
+        metric: The name of a metric, known or not.
+        offered: What may be asked for instead, for the message.
+    """
+    if metric.endswith(_SEEING_ENDINGS) and metric not in LABEL_FREE:
+        raise InputError(
+            f"{metric} needs the truth or the test set, which no choice may look at: "
+            f"choose by a metric that does not, {offered}"
         )
 
 
-def better(metric: str) -> Mode:
-    """Returns whether more or less of one of the `NUMBERS` is better; raises Refused for any other."""
-    check_unseeing(metric, f"one of {', '.join(NUMBERS)}")
-    return look_up(NUMBERS, "metric", metric)
+def better_mode(metric: str) -> Mode:
+    """Returns whether more or less of a label-free metric is better.
+
+    Raises:
+        InputError: If the metric is unknown or not label-free.
+    """
+    check_label_free(metric, f"one of {', '.join(LABEL_FREE)}")
+    return look_up(LABEL_FREE, "metric", metric).better

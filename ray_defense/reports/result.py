@@ -1,4 +1,7 @@
-"""The numbers of one run: what `result.json` holds and the table shows; rates are fractions in [0, 1]."""
+"""The numbers of one run: what `result.json` holds and the table shows.
+
+Rates are fractions in [0, 1]. The schema of the file is `docs/result.schema.json`.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,36 +9,40 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """How well the score tells poisoned from clean samples; None without truth."""
+    """How well the scores tell poisoned from clean samples; None without a truth."""
 
     auroc: float | None
-    trusted_precision: float | None
-    poisoned_precision: float | None
+    trusted_precision: float | None  # clean samples among the trusted
+    flagged_precision: float | None  # poisoned samples among the flagged
     trusted_class_counts: list[int]
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model on the test set; None where there is no test set or no trigger. Intervals: 95 % Clopper-Pearson."""
+    """One model on the test set; None where there is no test set or no trigger.
 
+    Intervals are 95 % Clopper-Pearson.
+    """
+
+    title: str  # how tables and reports call the model
     acc: float | None
     asr: float | None
-    n_clean: int
-    n_triggered: int
+    num_clean: int
+    num_triggered: int
     acc_interval: list[float] | None
     asr_interval: list[float] | None
     acc_target_excluded: float | None  # D8
-    rounds: list[dict[str, float | None]] | None = None  # D-BR: ACC and ASR after each round, for the curves only (D7)
+    rounds: list[dict[str, float | None]] | None = None  # of D-BR, for the curves only (D7)
 
 
 @dataclass(frozen=True)
-class Defended:
+class DefendedResult:
     """What there is of a run before anything is compared with truth or test set."""
 
     recipe: str
     seed: int
-    counts: dict[str, int]  # of the split: trusted, poisoned, uncertain
-    files: dict[str, str]  # split.parquet, and the weights of each model -> path
+    counts: dict[str, int]  # of the split: trusted, flagged, uncertain
+    files: dict[str, str]  # path of the split and of the weights of each model
     notes: list[str]  # what a reader should doubt
 
 
@@ -46,18 +53,31 @@ class Result:
     recipe: str
     seed: int
     score: ScoreResult
-    backdoored: ModelResult | None
-    d_br: ModelResult | None
-    d_st: ModelResult | None
-    weak_attack: bool | None  # backdoored ASR under 85 %: the paper leaves such attacks out; None without an attack
-    seconds: dict[str, float]  # per stage
-    artifacts: dict[str, str]  # stage -> path
+    models: dict[str, ModelResult]  # "backdoored" and each defense, by name
+    weak_attack: bool | None  # ASR of the backdoored model under 85 %; None without an attack
+    seconds: dict[str, float]  # of each stage
+    artifacts: dict[str, str]  # path of each stage's artifact
     report: str
     versions: dict[str, str]
     notes: list[str] = field(default_factory=list)  # what a reader should doubt
 
+    @property
+    def backdoored(self) -> ModelResult | None:
+        """The backdoored model."""
+        return self.models.get("backdoored")
+
+    @property
+    def d_br(self) -> ModelResult | None:
+        """The model that D-BR repaired."""
+        return self.models.get("d_br")
+
+    @property
+    def d_st(self) -> ModelResult | None:
+        """The model that D-ST trained."""
+        return self.models.get("d_st")
+
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Result":
-        """Returns the result that `result.json` describes."""
-        models = {name: plain[name] and ModelResult(**plain[name]) for name in ("backdoored", "d_br", "d_st")}
-        return cls(**(plain | models | {"score": ScoreResult(**plain["score"])}))
+        """Returns the result that the content of a `result.json` describes."""
+        models = {name: ModelResult(**rates) for name, rates in plain["models"].items()}
+        return cls(**{**plain, "models": models, "score": ScoreResult(**plain["score"])})

@@ -1,4 +1,4 @@
-"""The trusted, poisoned and uncertain splits from scores, Algorithms 1 and 2, by exact counts (D2)."""
+"""Trusted, flagged and uncertain samples from scores, Algorithms 1 and 2, by exact counts (D2)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,43 +6,71 @@ from math import floor
 
 import numpy as np
 
-from ray_defense.core.checks import in_range
-from ray_defense.core.errors import Refused
+from ray_defense.core.checks import check_in_range
+from ray_defense.core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Positions in the scores, int64, ascending; the three are disjoint and together are all positions."""
+class SplitPositions:
+    """Positions in the scores, int64, ascending; each position is in exactly one of the parts."""
 
     trusted: np.ndarray  # the lowest scores, the paper's D_c-hat
-    poisoned: np.ndarray  # the highest scores, the paper's D_p-hat
+    flagged: np.ndarray  # the highest scores, the paper's D_p-hat
     uncertain: np.ndarray  # the rest, the paper's D_u-hat
 
-    def names(self) -> np.ndarray:
-        """Returns the name of the part that each position is in, text [N]."""
-        named = np.full(len(self.trusted) + len(self.poisoned) + len(self.uncertain), "uncertain", dtype="U9")
-        named[self.trusted], named[self.poisoned] = "trusted", "poisoned"
-        return named
+    def part_names(self) -> np.ndarray:
+        """Returns text [N]: "trusted", "flagged" or "uncertain" for each position."""
+        num_samples = len(self.trusted) + len(self.flagged) + len(self.uncertain)
+        names = np.full(num_samples, "uncertain", dtype="U9")
+        names[self.trusted] = "trusted"
+        names[self.flagged] = "flagged"
+        return names
 
 
-def split_by_score(scores: np.ndarray, clean_fraction: float, poison_fraction: float) -> Split:
-    """Returns the floor(clean_fraction N) lowest scores as trusted, the floor(poison_fraction N) highest as poisoned.
+def split_by_score(
+    scores: np.ndarray, trusted_fraction: float, flagged_fraction: float
+) -> SplitPositions:
+    """Returns the lowest scores as trusted and the highest as flagged, by exact counts.
 
-    Of equal scores the one at the later position is the higher. Scores are finite, [N], N >= 1; fractions lie in [0, 1]
-    and sum to at most 1, read as the decimals they print as (0.29 of 100 is 29). Raises Refused otherwise. Source: D2.
+    There are floor(trusted_fraction N) trusted and floor(flagged_fraction N) flagged samples, where
+    a fraction is the decimal that it prints as: 0.29 of 100 is 29. Of two equal scores, the one at
+    the later position counts as higher. Source: D2.
+
+    Args:
+        scores: Finite scores [N], N >= 1.
+        trusted_fraction: alpha_c, in [0, 1].
+        flagged_fraction: alpha_p, in [0, 1]; the two sum to at most 1.
+
+    Raises:
+        InputError: For fractions outside of their range, no scores, or scores that are not finite.
     """
-    in_range("clean_fraction", clean_fraction, 0, 1)
-    in_range("poison_fraction", poison_fraction, 0, 1)
-    clean, poison = (Fraction(repr(float(fraction))) for fraction in (clean_fraction, poison_fraction))
-    if clean + poison > 1:
-        raise Refused(f"clean_fraction {clean_fraction} and poison_fraction {poison_fraction} sum above 1: lower one")
+    check_in_range("trusted_fraction", trusted_fraction, 0, 1)
+    check_in_range("flagged_fraction", flagged_fraction, 0, 1)
+    exact_trusted_fraction = Fraction(repr(float(trusted_fraction)))
+    exact_flagged_fraction = Fraction(repr(float(flagged_fraction)))
+    if exact_trusted_fraction + exact_flagged_fraction > 1:
+        raise InputError(
+            f"trusted_fraction {trusted_fraction} and flagged_fraction {flagged_fraction} "
+            "sum above 1: lower one"
+        )
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or not len(scores):
-        raise Refused(f"there is nothing to split in scores of shape {list(scores.shape)}: give [N] with N >= 1")
+        shape = list(scores.shape)
+        raise InputError(
+            f"there is nothing to split in scores of shape {shape}: give [N] with N >= 1"
+        )
     if not np.isfinite(scores).all():
         position = int(np.flatnonzero(~np.isfinite(scores))[0])
-        raise Refused(f"score {scores[position]} at position {position} is not finite: look for a diverged probe")
+        raise InputError(
+            f"score {scores[position]} at position {position} is not finite: "
+            "look for a diverged probe"
+        )
     order = np.argsort(scores, kind="stable").astype(np.int64)
-    num_trusted, num_kept = floor(clean * len(scores)), len(scores) - floor(poison * len(scores))
-    parts = order[:num_trusted], order[num_kept:], order[num_trusted:num_kept]
-    return Split(*(np.sort(part) for part in parts))
+    num_trusted = floor(exact_trusted_fraction * len(scores))
+    num_flagged = floor(exact_flagged_fraction * len(scores))
+    first_flagged = len(scores) - num_flagged
+    return SplitPositions(
+        trusted=np.sort(order[:num_trusted]),
+        flagged=np.sort(order[first_flagged:]),
+        uncertain=np.sort(order[num_trusted:first_flagged]),
+    )

@@ -1,26 +1,89 @@
-"""split (and backdoored model) --defend--> a model without the backdoor: the jobs of D-BR and D-ST."""
+"""split (and backdoored model) --defend--> a model without the backdoor."""
 
-from ray_defense.defenses import BackdoorRemoval, SecureTraining, d_br, d_st
-from ray_defense.execution.protocols import TrainJob
-from ray_defense.stages.backdoored import Backdoor
-from ray_defense.stages.context import Context
+from dataclasses import dataclass
+
+from ray_defense.core.errors import InputError
+from ray_defense.defenses.protocol import Defense, DefenseInputs
+from ray_defense.execution.protocols import TrainJob, Worker
+from ray_defense.execution.steps import Step, TrainingWork
+from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
-
-VERSION = 1
-
-
-def removal_job(
-    config: BackdoorRemoval, suspect: Artifact, backdoored: Artifact, split: Artifact, trained: Backdoor, context: Context
-) -> TrainJob:
-    """Returns the job of D-BR on the model that `trained` says how to build."""
-    inputs = {"suspect": suspect, "backdoored": backdoored, "split": split}
-    artifact = context.place(config.name, VERSION, config, inputs, **context.settings)
-    settings = {"model": trained.model, "augmentation": trained.augmentation, **context.settings}
-    return TrainJob(d_br.train, config, context.seed, artifact, inputs, settings, config.num_epochs)
+from ray_defense.training.settings import SupervisedConfig
 
 
-def secure_training_job(config: SecureTraining, suspect: Artifact, split: Artifact, context: Context) -> TrainJob:
-    """Returns the job of D-ST."""
-    inputs = {"suspect": suspect, "split": split}
-    artifact = context.place(config.name, VERSION, config, inputs, **context.settings)
-    return TrainJob(d_st.train, config, context.seed, artifact, inputs, context.settings, config.num_epochs)
+@dataclass(frozen=True)
+class BackdooredModel:
+    """The step of the backdoored model, and how the model is trained."""
+
+    step: Step
+    config: SupervisedConfig
+
+
+@dataclass(frozen=True)
+class DefendInputs:
+    """A defense, and what its training takes."""
+
+    defense: Defense
+    inputs: DefenseInputs
+
+
+def defend_step(
+    defense: Defense,
+    suspect: Step,
+    split: Step,
+    *,
+    backdoored: BackdooredModel | None,
+    context: PlanContext,
+) -> Step:
+    """Returns the step that trains a defense.
+
+    Args:
+        defense: One of DEFENSES.
+        suspect: The step of the dataset.
+        split: The step of its split.
+        backdoored: The model that a defense repairs; others do not depend on it.
+        context: The surroundings of the plan.
+
+    Raises:
+        InputError: If the defense repairs and there is no backdoored model.
+    """
+    needs = {"suspect": suspect, "split": split}
+    repaired = None
+    if defense.repairs:
+        if backdoored is None:
+            raise InputError(
+                f"{defense.name} repairs the backdoored model: set backdoored, or leave the "
+                f"defense out with --set {defense.name}=none"
+            )
+        repaired = backdoored
+        needs["backdoored"] = backdoored.step
+    artifact = context.locate(
+        defense.name, defense.version, defense, needs, normalization=context.normalization
+    )
+    inputs = DefenseInputs(
+        seed=context.seed,
+        suspect=suspect.artifact,
+        split=split.artifact,
+        backdoored=None if repaired is None else repaired.step.artifact,
+        backdoored_config=None if repaired is None else repaired.config,
+        normalization=context.normalization,
+    )
+    job = TrainJob(
+        program=_train,
+        artifact=artifact,
+        inputs=DefendInputs(defense, inputs),
+        workers=defense.workers,
+        num_epochs=defense.num_epochs,
+    )
+    return Step(artifact, needs=tuple(needs.values()), work=TrainingWork(job))
+
+
+def _train(worker: Worker, artifact: Artifact, inputs: DefendInputs) -> None:
+    table = inputs.inputs.split_table
+    for part in inputs.defense.parts_used:
+        if not len(table.members(part)):
+            raise InputError(
+                f"the {part} split is empty, and {inputs.defense.name} needs it: "
+                "raise the fractions of decide above 0"
+            )
+    inputs.defense.train(worker, artifact, inputs.inputs)

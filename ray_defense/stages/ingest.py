@@ -1,48 +1,77 @@
-"""source -> FFCV shards: every image decoded, checked and written once, beside a manifest and what was rejected."""
+"""source --ingest--> suspect dataset: images decoded, checked and written once as FFCV shards.
 
-import time
+Beside the shards stand a manifest, a table of rejected samples and a description.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ray_defense.core.checks import at_least, in_range
+from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.config import fingerprint
-from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.errors import RunError
 from ray_defense.core.files import write_json
-from ray_defense.data.sources import Source, check_labels
-from ray_defense.data.suspect_dataset import (
-    MANIFEST_SCHEMA,
-    REJECTED_SCHEMA,
-    write_manifest,
-    write_rejected,
-    write_shard,
-    write_table,
-)
-from ray_defense.execution.protocols import IngestJob
-from ray_defense.stages.context import Context
-from ray_defense.store.artifacts import SCRATCH, Artifact
+from ray_defense.data.sources.labels import check_labels
+from ray_defense.data.sources.protocol import Source, SourceSplit
+from ray_defense.execution.protocols import Columns, Executor, IngestJob
+from ray_defense.execution.steps import FunctionWork, Step
+from ray_defense.stages.context import PlanContext
+from ray_defense.store.artifacts import Artifact
 
+INGEST = "ingest"  # the stage, whether somebody poisons the source or not
 VERSION = 1
-Columns = dict[str, Any]  # index, image, label, origin, reason: one row a source index of the range
+SOURCE_CHANGED = "the files of the source changed while the run was under way: run again"
 
 
 @dataclass(frozen=True)
-class Shard:
-    """How the suspect dataset is cut."""
+class IngestConfig:
+    """How the suspect dataset is cut into shards."""
 
     shard_size: int = 5000  # source indices a shard; a task holds several copies of one
     jpeg_quality: int | None = None  # 1 to 100: JPEG pages, read by Pillow alone; None: raw pixels
 
     def __post_init__(self) -> None:
-        at_least("shard_size", self.shard_size, 1)
+        check_at_least("ingest.shard_size", self.shard_size, 1)
         if self.jpeg_quality is not None:
-            in_range("shard.jpeg_quality", self.jpeg_quality, 1, 100)
+            check_in_range("ingest.jpeg_quality", self.jpeg_quality, 1, 100)
+
+
+def source_identity(source: Source, split: SourceSplit) -> str:
+    """Returns what stands in a fingerprint for the files of a split: they may change any day."""
+    return fingerprint({"info": source.info(), "signature": source.signature(split)})
+
+
+def check_source_unchanged(source: Source, identity: str) -> None:
+    """Raises RunError if the training files have changed since that identity was taken."""
+    if source_identity(source, "train") != identity:
+        raise RunError(SOURCE_CHANGED)
+
+
+def ingest_step(config: IngestConfig, source: Source, context: PlanContext) -> Step:
+    """Returns the step of a dataset that nobody poisoned for us; no seed is in its key."""
+    identity = source_identity(source, "train")
+    described = {"ingest": config, "source": source, "identity": identity}
+    artifact = context.store.locate(INGEST, VERSION, described, {})
+    function = partial(_ingest, config, source, identity)
+    return Step(artifact, needs=(), work=FunctionWork(function))
+
+
+def _ingest(
+    config: IngestConfig, source: Source, identity: str, artifact: Artifact, executor: Executor
+) -> None:
+    labels = source.labels("train")
+    write_dataset(
+        artifact,
+        executor,
+        config=config,
+        source=source,
+        identity=identity,
+        labels=labels,
+        change=unchanged,
+    )
 
 
 def unchanged(columns: Columns) -> Columns:
@@ -50,128 +79,113 @@ def unchanged(columns: Columns) -> Columns:
     return columns
 
 
-def identity(source: Source, split: Literal["train", "test"]) -> str:
-    """Returns what stands in a key for the files of a split: one configuration may find others on another day."""
-    return fingerprint({"info": source.info(), "signature": source.signature(split)})
-
-
-def place(config: Shard, source: Source, context: Context) -> Artifact:
-    """Returns where the shards of a source that nobody poisoned for us stand; no seed is in their key."""
-    described = {"shard": config, "source": source, "identity": identity(source, "train")}
-    return context.store.place("suspect", VERSION, described, {})
-
-
-def run(config: Shard, source: Source, context: Context) -> Artifact:
-    """Shards the training split of a source that nobody poisoned for us."""
-    artifact = place(config, source, context)
-    with context.store.claim(artifact) as missing:
-        if missing:
-            make(artifact, config, source, source.labels("train"), unchanged, context)
-    return artifact
-
-
-def make(
+def write_dataset(
     artifact: Artifact,
-    config: Shard,
+    executor: Executor,
+    *,
+    config: IngestConfig,
     source: Source,
+    identity: str,
     labels: np.ndarray,
     change: Callable[[Columns], Columns],
-    context: Context,
-    before_publishing: Callable[[], None] = lambda: None,
 ) -> None:
-    """Fills and publishes `artifact`: shards, `manifest.parquet`, `rejected.parquet`, `dataset.json`.
+    """Fills an artifact: shards, `manifest.parquet`, `rejected.parquet`, `dataset.json`.
 
-    Raises Refused when more than 1 % of the labels are invalid, there is one class only or no sample is accepted,
-    Failed when a range was not written whole.
+    Args:
+        artifact: The dataset that is made; its finished ranges are kept when it is resumed.
+        executor: Who reads, changes and writes the ranges.
+        config: How the dataset is cut.
+        source: The images.
+        identity: Of the source's training files when the run was planned.
+        labels: The labels of the source, int64 [N].
+        change: What is done to the columns of each range.
+
+    Raises:
+        InputError: If more than 1 % of the labels are invalid, there is one class only, no sample
+            is accepted, or all images are equal.
+        RunError: If the source changed, or a range was not written whole.
     """
-    start = time.perf_counter()
+    # Arrow takes a moment to import, which planning can do without.
+    from ray_defense.stages.ingest_tables import finish_tables, is_range_written
+
+    check_source_unchanged(source, identity)
     info = source.info()
-    notes = check_labels(labels, info.num_classes)
-    parts = artifact.scratch / "parts"
-    parts.mkdir(exist_ok=True)
-    ranges = [(low, min(low + config.shard_size, len(labels))) for low in range(0, len(labels), config.shard_size)]
-    todo = [part for part in ranges if not _manifest_part(artifact.work, part[0] // config.shard_size).exists()]
-    job = IngestJob(todo, ReadRange(source), change, WriteShard(str(artifact.work), config.shard_size, config.jpeg_quality))
-    context.executor.ingest(job)
-    numbers = range(len(ranges))
-    manifests = [pq.read_table(_manifest_part(artifact.work, number)) for number in numbers]
-    rejected = pa.concat_tables([pq.read_table(_rejected_part(artifact.work, number)) for number in numbers])
-    count = sum(table.num_rows for table in manifests)
-    if count + rejected.num_rows != len(labels):
-        raise Failed(f"{len(labels)} samples were read, {count} written and {rejected.num_rows} rejected: run again")
-    if not count:
-        raise Refused(f"all {len(labels)} samples were rejected, the first because: {rejected['reason'][0]}")
-    hashes = pa.concat_tables(manifests)["sha256"]
-    if count > 1 and pc.all(pc.equal(hashes, hashes[0])).as_py():
-        raise Refused(f"not assessable: all {count} images are equal")
-    write_manifest(artifact.work, manifests)
-    write_rejected(artifact.work, *(rejected[name].to_pylist() for name in REJECTED_SCHEMA.names))
-    if rejected.num_rows:
-        notes = (*notes, f"{rejected.num_rows} of {len(labels)} samples were rejected: see rejected.parquet")
-    description = {"num_classes": info.num_classes, "class_names": info.class_names, "size": info.size}
-    counts = {"num_samples": count, "num_rejected": rejected.num_rows, "notes": list(notes)}
-    write_json(artifact.work / "dataset.json", description | counts)
-    before_publishing()
-    artifact.publish(time.perf_counter() - start)
+    notes = list(check_labels(labels, info.num_classes))
+    (artifact.scratch / "parts").mkdir(exist_ok=True)
+    ranges = []
+    for low in range(0, len(labels), config.shard_size):
+        ranges.append((low, min(low + config.shard_size, len(labels))))
+    missing = []
+    for number, bounds in enumerate(ranges):
+        if not is_range_written(artifact.work, number):
+            missing.append(bounds)
+    write = WriteShard(str(artifact.work), config.shard_size, config.jpeg_quality)
+    executor.ingest(IngestJob(missing, read=ReadRange(source), change=change, write=write))
+    check_source_unchanged(source, identity)
+    num_samples, num_rejected = finish_tables(artifact.work, len(ranges), len(labels))
+    if num_rejected:
+        notes.append(f"{num_rejected} of {len(labels)} samples were rejected: see rejected.parquet")
+    description = {
+        "num_classes": info.num_classes,
+        "class_names": info.class_names,
+        "size": info.size,
+        "num_samples": num_samples,
+        "num_rejected": num_rejected,
+        "notes": notes,
+    }
+    write_json(artifact.work / "dataset.json", description)
 
 
 @dataclass(frozen=True)
 class ReadRange:
-    """Reads one range of the training split; a rejected sample keeps its row, with the reason and no pixels."""
+    """Reads one range of the training split; a rejected sample keeps its row, without pixels."""
 
     source: Source
 
     def __call__(self, low: int, high: int) -> Columns:
+        """Returns index, image, label, origin and reason (of a rejection) of the range."""
         batch = self.source.read("train", low, high)
+        num_rows = high - low
         size = self.source.info().size
-        columns = {
-            "index": np.arange(low, high),
-            "image": np.zeros((high - low, size, size, 3), np.uint8),
-            "label": np.full(high - low, -1, np.int64),
-            "origin": np.full(high - low, "", object),
-            "reason": np.full(high - low, "", object),
-        }
-        rows = batch.index - low
-        columns["image"][rows], columns["label"][rows] = batch.images, batch.labels
-        columns["origin"][rows] = batch.origin
+        image = np.zeros((num_rows, size, size, 3), np.uint8)
+        label = np.full(num_rows, -1, np.int64)
+        origin = np.full(num_rows, "", object)
+        reason = np.full(num_rows, "", object)
+        accepted = batch.index - low
+        image[accepted] = batch.images
+        label[accepted] = batch.labels
+        origin[accepted] = batch.origin
         for sample in batch.rejected:
-            columns["origin"][sample.index - low] = sample.origin
-            columns["reason"][sample.index - low] = sample.reason
-        return columns
+            origin[sample.index - low] = sample.origin
+            reason[sample.index - low] = sample.reason
+        return {
+            "index": np.arange(low, high),
+            "image": image,
+            "label": label,
+            "origin": origin,
+            "reason": reason,
+        }
 
 
 @dataclass(frozen=True)
 class WriteShard:
-    """Writes one range as a shard and its parts of the manifest and of the rejected, those last."""
+    """Writes one range as a shard and its parts of the manifest and of the rejected samples."""
 
     directory: str
     shard_size: int
     jpeg_quality: int | None = None
 
     def __call__(self, columns: Columns) -> Columns:
+        """Writes the range, the parts of the tables last, and returns the number of its rows."""
+        from ray_defense.stages.ingest_tables import write_range
+
         index = np.asarray(columns["index"])
         number = int(index.min()) // self.shard_size
-        if not np.array_equal(index, np.arange(index[0], index[0] + len(index))) or index[0] % self.shard_size:
-            raise Failed(f"shard {number} was to be written from indices {index.min()}..{index.max()}: not one whole range")
-        directory = Path(self.directory)
-        good = np.array([not reason for reason in columns["reason"]])
-        origin = np.asarray(columns["origin"], object)
-        part = MANIFEST_SCHEMA.empty_table()  # of a range without one good sample; it has no shard
-        if good.any():
-            images, labels = columns["image"][good], columns["label"][good]
-            part = write_shard(
-                directory, number, images, labels, index[good], origin[good].tolist(), jpeg_quality=self.jpeg_quality
+        is_ascending = np.array_equal(index, np.arange(index[0], index[0] + len(index)))
+        if not is_ascending or index[0] % self.shard_size:
+            raise RunError(
+                f"shard {number} was to be written from indices {index.min()}..{index.max()}: "
+                "not one whole range"
             )
-        reasons = np.asarray(columns["reason"], object)[~good].tolist()
-        rejected = {"index": index[~good], "origin": origin[~good].tolist(), "reason": reasons}
-        write_table(_rejected_part(directory, number), pa.table(rejected, REJECTED_SCHEMA))
-        write_table(_manifest_part(directory, number), part)
-        return {"shard": np.array([number]), "rows": np.array([int(good.sum())])}
-
-
-def _manifest_part(work: Path, number: int) -> Path:
-    return work / SCRATCH / "parts" / f"manifest-{number:05d}.parquet"
-
-
-def _rejected_part(work: Path, number: int) -> Path:
-    return work / SCRATCH / "parts" / f"rejected-{number:05d}.parquet"
+        num_accepted = write_range(Path(self.directory), number, columns, self.jpeg_quality)
+        return {"shard": np.array([number]), "rows": np.array([num_accepted])}

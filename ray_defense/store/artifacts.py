@@ -1,4 +1,4 @@
-"""The store: `<root>/<stage>/<key>/` holds what a stage made from its configuration and inputs, whole or not at all."""
+"""The store: `<root>/<stage>/<key>/` holds what a stage made, whole or not at all."""
 
 import contextlib
 import fcntl
@@ -8,33 +8,33 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TextIO
 
-from ray_defense.core import progress
 from ray_defense.core.config import fingerprint, to_plain
-from ray_defense.core.errors import Failed, Refused
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import file_hash, read_json, sync_directory, write_bytes, write_json
-from ray_defense.core.versions import versions
+from ray_defense.core.progress import report_progress
+from ray_defense.core.versions import installed_versions
 from ray_defense.store.remote import connect, local_directory, working_directory
 
 RECORD = "config.json"  # written last: an artifact with a record is complete
 TIMING = "timing.json"  # never hashed: two equal runs differ in it
-SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone when it is published
+SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone once it is published
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """The place of one stage's result, made or yet to be made; plain data, so it travels to workers."""
+    """The place of one stage's result, made or not; plain data that travels to workers."""
 
     stage: str
-    key: str  # fingerprint of the stage, its version, configuration and inputs
+    key: str  # fingerprint of the stage, its version, its configuration and its inputs
     path: Path  # where the finished artifact stands
     config: dict[str, Any]  # plain data
     inputs: dict[str, str]  # role -> key
 
     @property
     def work(self) -> Path:
-        """The directory in which the artifact is made; it survives a kill, so the stage resumes there."""
+        """The directory in which the artifact is made; it survives a kill, so the stage resumes."""
         return self.path.with_name(self.path.name + ".work")
 
     @property
@@ -44,90 +44,144 @@ class Artifact:
 
     @property
     def exists(self) -> bool:
-        """Whether the artifact is finished."""
+        """Whether the artifact is finished on this machine."""
         return (self.path / RECORD).is_file()
 
     @property
     def seconds(self) -> float:
-        """How long making the artifact took, in seconds, resumptions not counted."""
-        return read_json(self.path / TIMING)["seconds"]
-
-    def publish(self, seconds: float) -> None:
-        """Turns `work` into the finished artifact: content hashes, record, rename."""
-        if self.exists:
-            return
-        for aside in self.work.rglob(".*"):
-            aside.unlink()  # what a kill left half written
-        files = sorted(file for file in self.work.rglob("*") if file.is_file() and file.name not in (RECORD, TIMING))
-        files = [file for file in files if self.scratch not in file.parents]
-        hashes = {str(file.relative_to(self.work)): file_hash(file) for file in files}
-        write_json(self.work / TIMING, {"seconds": round(seconds, 3), "versions": versions()})
-        record = {"stage": self.stage, "key": self.key, "config": self.config, "inputs": self.inputs, "files": hashes}
-        write_json(self.work / RECORD, record)
-        shutil.rmtree(self.scratch, ignore_errors=True)  # as late as this: a full disk above costs no checkpoint
-        sync_directory(self.work)
-        os.replace(self.work, self.path)
-        sync_directory(self.path.parent)
+        """How long making the artifact took, in seconds, without what a kill undid."""
+        seconds: float = read_json(self.path / TIMING)["seconds"]
+        return seconds
 
     @property
     def versions(self) -> dict[str, str]:
         """What was installed when the artifact was made, name -> version."""
-        return read_json(self.path / TIMING)["versions"]
+        versions: dict[str, str] = read_json(self.path / TIMING)["versions"]
+        return versions
+
+    @property
+    def checkpoint_bytes(self) -> int | None:
+        """Bytes of the last checkpoint of the training that made it; None for other artifacts."""
+        size: int | None = read_json(self.path / TIMING).get("checkpoint_bytes")
+        return size
 
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file of the finished artifact, by relative path."""
-        return read_json(self.path / RECORD)["files"]
+        hashes: dict[str, str] = read_json(self.path / RECORD)["files"]
+        return hashes
+
+    def publish(self, seconds: float, checkpoint_bytes: int | None = None) -> None:
+        """Turns `work` into the finished artifact: content hashes, then the record, then a rename.
+
+        Args:
+            seconds: How long making it took.
+            checkpoint_bytes: The size of the last checkpoint of the training that made it.
+        """
+        if self.exists:
+            return
+        for left_over in self.work.rglob(".*"):
+            left_over.unlink()  # what a kill left half written
+        hashes = {}
+        for file in sorted(self.work.rglob("*")):
+            is_content = file.is_file() and file.name not in (RECORD, TIMING)
+            if is_content and self.scratch not in file.parents:
+                hashes[str(file.relative_to(self.work))] = file_hash(file)
+        timing: dict[str, Any] = {"seconds": round(seconds, 3), "versions": installed_versions()}
+        if checkpoint_bytes is not None:
+            timing["checkpoint_bytes"] = checkpoint_bytes
+        write_json(self.work / TIMING, timing)
+        record = {
+            "stage": self.stage,
+            "key": self.key,
+            "config": self.config,
+            "inputs": self.inputs,
+            "files": hashes,
+        }
+        write_json(self.work / RECORD, record)
+        # As late as this: a full disk above costs no checkpoint.
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        sync_directory(self.work)
+        os.replace(self.work, self.path)
+        sync_directory(self.path.parent)
 
 
-def directory(place: str | Path) -> Path:
-    """Returns where a store works: the directory that `place` is, or the working directory of a URI on this machine."""
-    return local_directory(place) or working_directory(str(place))
+def store_directory(location: str | Path) -> Path:
+    """Returns the directory in which a store works on this machine.
+
+    Args:
+        location: A directory, or a URI; a store at a URI works in the user's cache.
+    """
+    return local_directory(location) or working_directory(str(location))
 
 
 class Store:
-    """A directory of artifacts: caching, resuming and sweeping are its one mechanism.
+    """A directory of artifacts: caching, resuming and sweeping are this one mechanism.
 
-    A store at a URI works in a directory of its own; what is finished there is sent to the URI, and fetched from it.
+    A store at a URI works in a directory of this machine. What is finished there is sent to the
+    URI, and fetched from it where it is missing.
     """
 
-    def __init__(self, place: str | Path):
-        """Opens the store at a path or a URI that pyarrow takes; raises Refused where it cannot be made or reached."""
-        self.root = directory(place)
-        self.remote = connect(str(place)) if local_directory(place) is None else None
+    def __init__(self, location: str | Path):
+        """Opens a store.
+
+        Args:
+            location: A directory, which is created, or a URI of a file system that pyarrow knows.
+
+        Raises:
+            InputError: If the store cannot be created or reached.
+        """
+        self.root = store_directory(location)
+        self.remote = None
+        if local_directory(location) is None:
+            self.remote = connect(str(location))
         if self.root.exists() and not self.root.is_dir():
-            raise Refused(f"the store {self.root} is a file: name a directory")
+            raise InputError(f"the store {self.root} is a file: name a directory")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Refused(f"cannot make the store {self.root}: {error.strerror}") from error
+            raise InputError(f"cannot make the store {self.root}: {error.strerror}") from error
 
     def __str__(self) -> str:
-        """Returns where it is kept, as messages may name it."""
+        """Returns the location of the store as messages may name it, without credentials."""
         return str(self.root) if self.remote is None else self.remote.uri
 
-    def place(self, stage: str, version: int, config: Any, inputs: Mapping[str, Artifact]) -> Artifact:
-        """Returns where the result of `stage` stands; `version` changes when the stage's code changes its result."""
-        plain, keys = to_plain(config), {role: artifact.key for role, artifact in inputs.items()}
-        key = fingerprint({"stage": stage, "version": version, "config": plain, "inputs": keys})
-        return Artifact(stage, key, self.root / stage / key, plain, keys)
+    def locate(
+        self, stage: str, version: int, config: Any, inputs: Mapping[str, Artifact]
+    ) -> Artifact:
+        """Returns the place of a stage's result, made or not.
+
+        Args:
+            stage: The name of the stage.
+            version: Of the stage's code; it changes when the code changes the result.
+            config: What else the result depends on, as dataclasses or plain data.
+            inputs: The artifacts the result is made from, by their role.
+        """
+        plain = to_plain(config)
+        keys = {role: artifact.key for role, artifact in inputs.items()}
+        identity = {"stage": stage, "version": version, "config": plain, "inputs": keys}
+        key = fingerprint(identity)
+        return Artifact(
+            stage=stage, key=key, path=self.root / stage / key, config=plain, inputs=keys
+        )
 
     @contextlib.contextmanager
-    def claim(self, *artifacts: Artifact) -> Iterator[list[Artifact]]:
-        """Holds the locks of `artifacts` and yields those still to be made, their `work` directories ready.
+    def claim(self, artifacts: Sequence[Artifact]) -> Iterator[list[Artifact]]:
+        """Holds the locks of some artifacts for the body.
 
-        Those that are finished only at the store's URI are fetched first; those that are finished only here are sent last.
+        Artifacts that are finished only at the store's URI are fetched before the body; those that
+        are finished only on this machine are sent after it.
+
+        Args:
+            artifacts: The artifacts to claim.
+
+        Yields:
+            Those of them that are still to be made, with their `work` directories ready.
         """
         with contextlib.ExitStack() as locks:
-            for artifact in sorted(artifacts, key=lambda a: (a.stage, a.key)):
-                artifact.path.parent.mkdir(parents=True, exist_ok=True)
-                lock = locks.enter_context(open(artifact.path.with_name(artifact.key + ".lock"), "w"))
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:  # a second run of the same stage waits here, then finds it done
-                    progress.tell(f"{artifact.stage}: waiting for another run of it", 0, 1)
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-            sent = self._sent(artifacts)
+            for artifact in sorted(artifacts, key=lambda artifact: (artifact.stage, artifact.key)):
+                locks.enter_context(_locked(artifact))
+            sent = self._sent_keys(artifacts)
             for artifact in artifacts:
                 if artifact.key in sent and not artifact.exists:
                     self._fetch(artifact)
@@ -138,67 +192,117 @@ class Store:
             try:
                 yield missing
             except BaseException:
-                with contextlib.suppress(Failed):  # what ended the body is what to tell
+                with contextlib.suppress(RunError):  # what ended the body is what matters
                     self._send(unsent)
                 raise
             self._send(unsent)
 
-    def held(self, artifacts: Iterable[Artifact]) -> set[str]:
-        """Returns the keys of those of `artifacts` that are finished, here or at the store's URI."""
+    def finished_keys(self, artifacts: Iterable[Artifact]) -> set[str]:
+        """Returns the keys of the artifacts that are finished, here or at the store's URI."""
         artifacts = list(artifacts)
         here = {artifact.key for artifact in artifacts if artifact.exists}
-        return here | self._sent([artifact for artifact in artifacts if artifact.key not in here])
+        elsewhere = [artifact for artifact in artifacts if artifact.key not in here]
+        return here | self._sent_keys(elsewhere)
 
-    def keep(self, name: str, data: bytes, mode: int = 0o666) -> None:
-        """Writes a file apart from the artifacts (a result, a sealed truth); `name` is relative, `mode` before the umask."""
+    def settled_keys(self, artifacts: Iterable[Artifact]) -> set[str]:
+        """Returns the keys of the artifacts finished here and, if there is one, at the URI."""
+        here = [artifact for artifact in artifacts if artifact.exists]
+        if self.remote is None:
+            return {artifact.key for artifact in here}
+        return self._sent_keys(here)
+
+    def write_file(self, name: str, data: bytes, mode: int = 0o666) -> None:
+        """Writes a file beside the artifacts, also at the URI: a result, a sealed truth.
+
+        Args:
+            name: The path of the file, relative to the root.
+            data: Its content.
+            mode: Its permissions on this machine, before the umask.
+        """
         write_bytes(self.root / name, data, mode)
         if self.remote is not None:
             self.remote.write(name, data)
 
-    def kept(self, name: str) -> bytes | None:
-        """Returns what `keep` wrote, or None where there is nothing."""
+    def read_file(self, name: str) -> bytes | None:
+        """Returns what `write_file` wrote, or None if there is no such file."""
         if (self.root / name).is_file():
             return (self.root / name).read_bytes()
-        return self.remote.read(name) if self.remote is not None and self.remote.found([name]) else None
+        if self.remote is not None and self.remote.existing([name]):
+            return self.remote.read(name)
+        return None
 
     def check_writable(self) -> None:
-        """Raises Refused where the store is at a URI at which nothing can be written."""
+        """Raises InputError if the store is at a URI at which nothing can be written."""
         if self.remote is not None:
             self.remote.check_writable()
 
-    def _sent(self, artifacts: Sequence[Artifact]) -> set[str]:
-        """Returns the keys of those that are finished at the store's URI."""
+    def _sent_keys(self, artifacts: Sequence[Artifact]) -> set[str]:
+        """Returns the keys of the artifacts that are finished at the store's URI."""
         if self.remote is None or not artifacts:
             return set()
-        records = {f"{artifact.stage}/{artifact.key}/{RECORD}": artifact.key for artifact in artifacts}
-        return {records[name] for name in self.remote.found(list(records))}
+        keys = {}
+        for artifact in artifacts:
+            keys[f"{artifact.stage}/{artifact.key}/{RECORD}"] = artifact.key
+        return {keys[name] for name in self.remote.existing(list(keys))}
 
     def _send(self, artifacts: Sequence[Artifact]) -> None:
-        """Copies those of `artifacts` that are finished to the store's URI, each one's record last."""
+        """Copies the finished ones of the artifacts to the store's URI, their records last."""
+        if self.remote is None:
+            return
         for artifact in artifacts:
-            if self.remote is not None and artifact.exists:
-                self.remote.send(artifact.path, f"{artifact.stage}/{artifact.key}", [*artifact.hashes, TIMING, RECORD])
+            if artifact.exists:
+                files = [*artifact.hashes, TIMING, RECORD]
+                self.remote.send(artifact.path, f"{artifact.stage}/{artifact.key}", files)
 
     def _fetch(self, artifact: Artifact) -> None:
-        """Copies a finished artifact from the store's URI, whole or not at all; raises Failed for one that was changed."""
-        name, aside = f"{artifact.stage}/{artifact.key}", artifact.path.with_name(artifact.key + ".fetched")
+        """Copies a finished artifact from the store's URI, whole or not at all.
+
+        Raises:
+            RunError: If its record is not one, or a file is not what its record says.
+        """
+        assert self.remote is not None
+        name = f"{artifact.stage}/{artifact.key}"
+        aside = artifact.path.with_name(artifact.key + ".fetched")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        hashes = _recorded(self.remote.read(f"{name}/{RECORD}"), artifact)
+        hashes = _recorded_hashes(self.remote.read(f"{name}/{RECORD}"), artifact)
         if hashes is None:
-            raise Failed(f"{self.remote.uri}/{name}/{RECORD} is no record of {name}: delete {name} there and run again")
-        self.remote.fetch(name, hashes | {TIMING: None, RECORD: None}, aside)
+            raise RunError(
+                f"{self.remote.uri}/{name}/{RECORD} is no record of {name}: "
+                f"delete {name} there and run again"
+            )
+        self.remote.fetch(name, {**hashes, TIMING: None, RECORD: None}, aside)
         sync_directory(aside)
         os.replace(aside, artifact.path)
         sync_directory(artifact.path.parent)
 
 
-def _recorded(data: bytes, artifact: Artifact) -> dict[str, str] | None:
-    """Returns the hashes in what should be the record of `artifact`; None for another's, or for names outside of it."""
-    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+@contextlib.contextmanager
+def _locked(artifact: Artifact) -> Iterator[TextIO]:
+    """Holds the lock of an artifact; a second run that wants it waits, then finds it finished."""
+    artifact.path.parent.mkdir(parents=True, exist_ok=True)
+    with open(artifact.path.with_name(artifact.key + ".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report_progress(artifact.stage, 0, 1, note="waiting for another run of it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def _recorded_hashes(data: bytes, artifact: Artifact) -> dict[str, str] | None:
+    """Returns the hashes in what should be the record of an artifact.
+
+    None stands for a record of something else, or one that names files outside of the artifact.
+    """
+    try:
         record = json.loads(data)
-        files = {str(name): str(value) for name, value in record["files"].items()}
-        inside = not any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in files)
-        if inside and (record["stage"], record["key"]) == (artifact.stage, artifact.key):
-            return files
-    return None
+        hashes = {str(name): str(value) for name, value in record["files"].items()}
+        described = (record["stage"], record["key"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    for name in hashes:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            return None
+    return hashes if described == (artifact.stage, artifact.key) else None

@@ -1,4 +1,4 @@
-"""What of a store is kept elsewhere: files under a prefix of a file system that pyarrow knows by its URI (S3, GCS, HDFS)."""
+"""The part of a store at a URI: files under a prefix of a file system that pyarrow knows."""
 
 import contextlib
 import hashlib
@@ -9,156 +9,222 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ray_defense.core import progress
 from ray_defense.core.cache import cache_folder
 from ray_defense.core.config import fingerprint
-from ray_defense.core.errors import Failed, RayDefenseError, Refused
+from ray_defense.core.errors import InputError, RayDefenseError, RunError
+from ray_defense.core.progress import report_progress
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_BLOCK = 2**20  # bytes copied at a time
-_REMEDIES = {Refused: "check the URI, its options and the credentials", Failed: "run the same command again to resume"}
+_BLOCK_BYTES = 2**20  # copied at a time
+_REMEDIES: dict[type[RayDefenseError], str] = {
+    InputError: "check the URI, its options and the credentials",
+    RunError: "run the same command again to resume",
+}
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A folder of a file system elsewhere; names are relative to it, with slashes. What fails raises Failed in one line."""
+class RemoteFolder:
+    """A folder of a file system elsewhere; names are relative to it and use slashes.
+
+    Every method raises RunError, in one line, for what the file system cannot do.
+    """
 
     uri: str  # without credentials and options: what messages show
     file_system: "FileSystem"
     prefix: str  # path of the folder in the file system
     secrets: tuple[str, ...] = field(repr=False)  # what no message may repeat
 
-    def found(self, names: Sequence[str]) -> set[str]:
-        """Returns which of `names` are files there."""
-        with self._told(f"look into {self.uri}"):
+    def existing(self, names: Sequence[str]) -> set[str]:
+        """Returns the names among `names` that are files there."""
+        with self._errors_told(f"look into {self.uri}"):
             infos = self.file_system.get_file_info([self._path(name) for name in names])
         return {name for name, info in zip(names, infos, strict=True) if info.is_file}
 
     def read(self, name: str) -> bytes:
         """Returns the bytes of a file."""
-        with self._told(f"read {self.uri}/{name}"):
-            return self.file_system.open_input_stream(self._path(name), compression=None).read()
+        with self._errors_told(f"read {self.uri}/{name}"):
+            source = self.file_system.open_input_stream(self._path(name), compression=None)
+            data: bytes = source.read()
+            return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file, in place of the one before."""
-        with self._told(f"write {self.uri}/{name}"):
-            self._make_folder(name)
-            with self.file_system.open_output_stream(self._path(name), compression=None) as sink:
+        """Writes a file, in place of one that is there already."""
+        with self._errors_told(f"write {self.uri}/{name}"):
+            self._make_folder_of(name)
+            target = self.file_system.open_output_stream(self._path(name), compression=None)
+            with target as sink:
                 sink.write(data)
 
     def check_writable(self) -> None:
-        """Raises Refused where nothing can be written."""
+        """Raises InputError if nothing can be written."""
         name = ".writable"
         try:
             self.write(name, b"ray_defense looks whether it can write here\n")
-        except Failed as error:
-            raise Refused(str(error).replace(_REMEDIES[Failed], _REMEDIES[Refused])) from None
+        except RunError as error:
+            message = str(error).replace(_REMEDIES[RunError], _REMEDIES[InputError])
+            raise InputError(message) from None
         with contextlib.suppress(OSError):  # some may write and not delete; then it stays
             self.file_system.delete_file(self._path(name))
 
     def send(self, folder: Path, name: str, files: Sequence[str]) -> None:
-        """Copies files of the local `folder` to the folder `name`, in order: the last one is there when all are."""
-        for done, file in enumerate(files):
-            progress.tell(f"sending {name}", done, len(files))
-            with self._told(f"send {name}/{file} to {self.uri}"):
-                self._make_folder(f"{name}/{file}")
-                target = self.file_system.open_output_stream(self._path(f"{name}/{file}"), compression=None)
+        """Copies files of a local folder to the folder `name`.
+
+        Args:
+            folder: The local folder.
+            name: The folder to copy to.
+            files: The files, relative to both folders, in the order in which they are copied: once
+                the last one is there, all are.
+        """
+        for num_done, file in enumerate(files):
+            report_progress(f"sending {name}", num_done, len(files))
+            with self._errors_told(f"send {name}/{file} to {self.uri}"):
+                self._make_folder_of(f"{name}/{file}")
+                path = self._path(f"{name}/{file}")
+                target = self.file_system.open_output_stream(path, compression=None)
                 with open(folder / file, "rb") as source, target as sink:
-                    while block := source.read(_BLOCK):
+                    while block := source.read(_BLOCK_BYTES):
                         sink.write(block)
-        progress.tell(f"sending {name}", len(files), len(files))
+        report_progress(f"sending {name}", len(files), len(files))
 
     def fetch(self, name: str, files: Mapping[str, str | None], folder: Path) -> None:
-        """Copies files of the folder `name` to the local `folder`; raises Failed where one has not the SHA-256 given."""
-        for done, (file, wanted) in enumerate(files.items()):
-            progress.tell(f"fetching {name}", done, len(files))
-            target, digest = folder / file, hashlib.sha256()
-            with self._told(f"fetch {name}/{file} from {self.uri}"):
+        """Copies files of the folder `name` to a local folder.
+
+        Args:
+            name: The folder to copy from.
+            files: The SHA-256 that each file must have, by its relative path; None for any.
+            folder: The local folder.
+
+        Raises:
+            RunError: If a file has another SHA-256.
+        """
+        for num_done, (file, expected) in enumerate(files.items()):
+            report_progress(f"fetching {name}", num_done, len(files))
+            digest = hashlib.sha256()
+            with self._errors_told(f"fetch {name}/{file} from {self.uri}"):
+                target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                source = self.file_system.open_input_stream(self._path(f"{name}/{file}"), compression=None)
+                path = self._path(f"{name}/{file}")
+                source = self.file_system.open_input_stream(path, compression=None)
                 with source, open(target, "wb") as sink:
-                    while block := source.read(_BLOCK):
+                    while block := source.read(_BLOCK_BYTES):
                         digest.update(block)
                         sink.write(block)
-            if wanted not in (None, digest.hexdigest()):
-                raise Failed(f"{self.uri}/{name}/{file} is not what its record says: delete {name} there and run again")
-        progress.tell(f"fetching {name}", len(files), len(files))
+            if expected not in (None, digest.hexdigest()):
+                raise RunError(
+                    f"{self.uri}/{name}/{file} is not what its record says: "
+                    f"delete {name} there and run again"
+                )
+        report_progress(f"fetching {name}", len(files), len(files))
 
     def _path(self, name: str) -> str:
         return f"{self.prefix}/{name}"
 
-    def _make_folder(self, name: str) -> None:
-        self.file_system.create_dir(str(PurePosixPath(self._path(name)).parent), recursive=True)
+    def _make_folder_of(self, name: str) -> None:
+        folder = PurePosixPath(self._path(name)).parent
+        self.file_system.create_dir(str(folder), recursive=True)
 
     @contextlib.contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
+    def _errors_told(self, doing: str) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:
-            raise _error(Failed, doing, error, self.secrets) from None  # a chain would show what is hidden here
+            # A chained error would show what is hidden here.
+            raise _error_without_secrets(RunError, doing, error, self.secrets) from None
 
 
-def local_directory(place: str | Path) -> Path | None:
-    """Returns the directory that `place` is, as a path or `file:///path`; None for another URI; Refused for half a one."""
-    text = str(place)
+def local_directory(location: str | Path) -> Path | None:
+    """Returns the directory that a location is, or None if it is a URI of another file system.
+
+    Args:
+        location: A path, `file:///path`, or another URI.
+
+    Raises:
+        InputError: If it is half a URI, or a `file:` URI of another machine.
+    """
+    text = str(location)
     if not _URI.match(text):
         return Path(text).expanduser().resolve()
     scheme, slashes, rest = text.partition("://")
     if not slashes:
-        raise Refused(f"the store is a URI without its two slashes, {text.split(':')[0]}:/...: give it as text, not as a Path")
+        scheme = text.split(":")[0]
+        raise InputError(
+            f"the store is a URI without its two slashes, {scheme}:/...: "
+            "give it as text, not as a Path"
+        )
     if scheme.lower() != "file":
         return None
     if not rest.startswith("/"):
-        raise Refused(f"the store {text} names another machine: give a path, or file:///path")
+        raise InputError(f"the store {text} names another machine: give a path, or file:///path")
     return Path(unquote(rest)).resolve()
 
 
 def working_directory(uri: str) -> Path:
-    """Returns where the stages of a store at `uri` work on this machine, which a new password does not change."""
+    """Returns where a store at a URI works on this machine; a new password does not change it."""
     scheme, _, rest = uri.partition("://")
-    user, at, place = rest.rpartition("@")
-    identity = f"{scheme}://{user.partition(':')[0]}{at}{place}"
+    user, at, host_and_path = rest.rpartition("@")
+    identity = f"{scheme}://{user.partition(':')[0]}{at}{host_and_path}"
     return cache_folder().expanduser().resolve() / "stores" / fingerprint({"uri": identity})
 
 
-def shown(uri: str) -> str:
-    """Returns a URI without what may be a secret: credentials (also badly quoted ones) and options."""
+def without_secrets(uri: str) -> str:
+    """Returns a URI without its options and credentials, also badly quoted ones."""
     scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0].rstrip('/')}"
+    host_and_path = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{host_and_path.rstrip('/')}"
 
 
-def connect(uri: str) -> Remote:
-    """Returns the folder at `uri`, whatever `pyarrow.fs.FileSystem.from_uri` takes.
+def connect(uri: str) -> RemoteFolder:
+    """Returns the folder at a URI.
 
-    Raises Refused for another URI, and for a file system that cannot be reached.
+    Args:
+        uri: Whatever `pyarrow.fs.FileSystem.from_uri` takes, with a folder.
+
+    Raises:
+        InputError: If it is no such URI, names no folder, or cannot be reached.
     """
-    user = uri.partition("://")[2].rpartition("@")[0]
-    secrets = tuple({form for part in (user, *user.split(":", 1)) for form in (part, unquote(part)) if part})
+    shown = without_secrets(uri)
+    secrets = _secrets_in(uri)
     try:
         file_system, prefix = _open(uri)
     except ValueError:  # whose text repeats the whole URI
-        raise Refused(
-            f"the store {shown(uri)} is no URI that pyarrow takes: check its scheme (s3, gs, hdfs, abfs), its options, "
-            "and that credentials in it are percent-encoded"
+        raise InputError(
+            f"the store {shown} is no URI that pyarrow takes: check its scheme "
+            "(s3, gs, hdfs, abfs), its options, and that credentials in it are percent-encoded"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise _error(Refused, f"open the store {shown(uri)}", error, secrets) from None
+        doing = f"open the store {shown}"
+        raise _error_without_secrets(InputError, doing, error, secrets) from None
     prefix = prefix.rstrip("/")
     if not prefix:
-        raise Refused(f"the store {shown(uri)} names no folder: give one, for example s3://bucket/prefix")
-    return Remote(shown(uri), file_system, prefix, secrets)
+        raise InputError(
+            f"the store {shown} names no folder: give one, for example s3://bucket/prefix"
+        )
+    return RemoteFolder(shown, file_system, prefix, secrets)
+
+
+def _secrets_in(uri: str) -> tuple[str, ...]:
+    """Returns user and password of a URI, together and apart, as written and unquoted."""
+    credentials = uri.partition("://")[2].rpartition("@")[0]
+    secrets: set[str] = set()
+    for part in (credentials, *credentials.split(":", 1)):
+        if part:
+            secrets.update((part, unquote(part)))
+    return tuple(secrets)
 
 
 def _open(uri: str) -> tuple["FileSystem", str]:
-    from pyarrow.fs import FileSystem  # half a second, which a store in a directory does not need
+    from pyarrow.fs import FileSystem  # takes half a second, which a local store need not pay
 
-    return FileSystem.from_uri(uri)
+    file_system, prefix = FileSystem.from_uri(uri)
+    return file_system, prefix
 
 
-def _error(kind: type[RayDefenseError], doing: str, error: Exception, secrets: Sequence[str]) -> RayDefenseError:
+def _error_without_secrets(
+    kind: type[RayDefenseError], doing: str, error: Exception, secrets: Sequence[str]
+) -> RayDefenseError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     for secret in sorted(secrets, key=len, reverse=True):
         reason = reason.replace(secret, "***")

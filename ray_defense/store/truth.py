@@ -1,4 +1,7 @@
-"""The sealed truth: which samples we poisoned ourselves; only `stages.poison` and `stages.evaluate` may import this."""
+"""The sealed truth: which samples we poisoned ourselves.
+
+Only `stages.poison` and `stages.evaluation` may import this module; import-linter enforces it.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -7,41 +10,45 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 from ray_defense.store.artifacts import Store
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the attacker did: the poisoned samples and the labels that the source gave to all."""
+    """What the attacker did: the poisoned samples, and the labels that the source gave to all."""
 
     index: np.ndarray  # int64 [N], ascending
     poisoned: np.ndarray  # bool [N], triggered and given the attacker's label
-    cover: np.ndarray  # bool [N], triggered but left with its label, to blur what the score sees (Qi et al., ICLR 2023)
+    cover: np.ndarray  # bool [N], triggered with its label kept (Qi et al., ICLR 2023)
     true_label: np.ndarray  # int64 [N]
 
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Truth))
 
 
-def _name(suspect_key: str) -> str:
+def _file_name(suspect_key: str) -> str:
     return f"truth/{suspect_key}/truth.parquet"
 
 
 def seal(store: Store, suspect_key: str, truth: Truth) -> None:
-    """Keeps the truth of the suspect dataset `suspect_key`, apart from it and here readable by its owner only."""
-    file = _name(suspect_key)
+    """Keeps the truth of a suspect dataset apart from it, on this machine for its owner alone."""
+    file = _file_name(suspect_key)
     (store.root / file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     columns = {name: getattr(truth, name) for name in _COLUMNS}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    store.keep(file, sink.getvalue().to_pybytes(), mode=0o600)
+    store.write_file(file, sink.getvalue().to_pybytes(), mode=0o600)
 
 
 def unseal(store: Store, suspect_key: str) -> Truth:
-    """Returns the sealed truth; raises Refused where there is none (nobody poisoned that dataset for us)."""
-    data = store.kept(_name(suspect_key))
+    """Returns the sealed truth of a suspect dataset.
+
+    Raises:
+        InputError: If there is none: nobody poisoned that dataset for us.
+    """
+    data = store.read_file(_file_name(suspect_key))
     if data is None:
-        raise Refused(f"there is no sealed truth for the dataset {suspect_key} in {store}")
+        raise InputError(f"there is no sealed truth for the dataset {suspect_key} in {store}")
     table = pq.read_table(pa.BufferReader(data))
     return Truth(**{name: table[name].to_numpy() for name in _COLUMNS})

@@ -1,39 +1,35 @@
-"""source, attacks --check--> which attacks work: ACC and ASR of a model trained on what each of them poisoned."""
+"""source, attacks --check--> ACC and ASR of a model trained on what each attack poisoned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from ray_defense.attacks import Attack
-from ray_defense.core.errors import Refused
+from ray_defense.attacks.protocol import Attack
+from ray_defense.core.errors import InputError
 from ray_defense.core.files import json_bytes, read_json
-from ray_defense.core.random import stream
-from ray_defense.data.suspect_dataset import ShardSet
-from ray_defense.execution.protocols import Executor, TrainJob
-from ray_defense.pipeline import pipeline
-from ray_defense.pipeline.pipeline import Recipe
+from ray_defense.execution.protocols import Executor
+from ray_defense.execution.steps import Step, make_steps
+from ray_defense.pipeline.plan import PlannedDataset, plan_dataset
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.pipeline.validate import check_recipe
 from ray_defense.reports.result import ModelResult
-from ray_defense.stages import backdoored as backdoor
-from ray_defense.stages import evaluation as evaluate
-from ray_defense.stages import ingest as shard
-from ray_defense.stages import poison
-from ray_defense.stages.attacker import prepare as attacker
-from ray_defense.stages.attacker.eligible import eligible
-from ray_defense.stages.attacker.material import Armed
-from ray_defense.stages.context import Context, train_missing
-from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
+from ray_defense.stages.context import PlanContext
+from ray_defense.stages.evaluation import TrainedModel, evaluation_step
+from ray_defense.stages.ingest import ingest_step
+from ray_defense.store.artifacts import Store
+
+RESULT_FILE = "attacks.json"
 
 
 @dataclass(frozen=True)
-class Checked:
+class AttackStrength:
     """One attack: what it did to a model's ACC, and its ASR; or why it was refused."""
 
     attack: str
     in_paper: bool
     refused: str | None = None  # the reason; there are no numbers then
-    num_poisoned: int = 0
+    num_poisoned: int = 0  # accepted samples
     num_cover: int = 0
     backdoored: ModelResult | None = None
     clean: ModelResult | None = None  # the same for all attacks
@@ -42,76 +38,118 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Case:
-    """A dataset to train on: what one attack poisoned, or the source itself."""
+class _Trained:
+    """A dataset, the model trained on it, and the model's evaluation."""
 
-    armed: Armed | None
-    suspect: Artifact
-    job: TrainJob
-
-
-def bare(recipe: Recipe) -> Recipe:
-    """Returns the recipe without attack and defenses; raises Refused for what would be refused with any attack."""
-    if recipe.backdoor is None:
-        raise Refused("backdoor is none: an attack is checked by the model that backdoor trains; leave --set backdoor=none out")
-    recipe = replace(recipe, attack=None, d_br=None, d_st=None)
-    pipeline.check(recipe)
-    return recipe
+    model: Step
+    evaluation: Step
 
 
-def run(recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Executor) -> tuple[Checked, ...]:
-    """Does what is missing in `store` and returns one row an attack, in order, also written to `attacks.json` there.
+def without_attack(recipe: Recipe) -> Recipe:
+    """Returns the recipe without attack and defenses.
 
-    The recipe's own attack and defenses do not matter. What one attack is refused for stands in its row; raises Refused
-    for what concerns them all.
+    Raises:
+        InputError: For what would be refused with any attack.
     """
-    recipe, attacks = bare(recipe), tuple(dict.fromkeys(attacks))
-    context = Context(store, executor, recipe.seed, recipe.normalization)
-    tried = {attack: _poison(replace(recipe, attack=attack), context) for attack in attacks}
-    rows = {attack: Checked(attack.name, attack.in_paper, why) for attack, why in tried.items() if isinstance(why, str)}
-    cases = {attack: case for attack, case in tried.items() if isinstance(case, Case)}
-    if cases:
-        itself = shard.run(recipe.shard, recipe.source, context)
-        clean = Case(None, itself, backdoor.job(recipe.backdoor, itself, context))
-        train_missing(context, [clean.job, *(case.job for case in cases.values())])
-        _, reference = _measure(recipe, clean, context)
-        rows |= {attack: _row(recipe, attack, case, reference, context) for attack, case in cases.items()}
-    checked = tuple(rows[attack] for attack in attacks)
-    store.keep("attacks.json", json_bytes({"recipe": recipe.name, "seed": recipe.seed, "attacks": checked}))
-    return checked
+    if recipe.backdoored is None:
+        raise InputError(
+            "backdoored is none: an attack is checked by the model that backdoored trains; "
+            "leave --set backdoored=none out"
+        )
+    bare = replace(recipe, attack=None, defenses=())
+    check_recipe(bare)
+    return bare
 
 
-def _poison(recipe: Recipe, context: Context) -> Case | str:
-    """Returns what the recipe's attack made, or why it was refused."""
-    try:
-        pipeline.check(recipe)
-        armed = attacker.make(recipe.attack, recipe.attacker, recipe.shard, recipe.source, context)
-        suspect = poison.run(recipe.poison, recipe.shard, recipe.source, armed, context)
-    except Refused as error:
-        return str(error)
-    return Case(armed, suspect, backdoor.job(recipe.backdoor, suspect, context))
+def measure_attacks(
+    recipe: Recipe, attacks: Sequence[Attack], store: Store, executor: Executor
+) -> tuple[AttackStrength, ...]:
+    """Measures how strong attacks are; the rows are also written to `attacks.json` in the store.
+
+    Args:
+        recipe: What everything but the attack is taken from; its defenses do not matter.
+        attacks: The attacks; one given twice is measured once.
+        store: Where results are kept.
+        executor: Who does the work.
+
+    Returns:
+        One row for each attack, in order. An attack that is refused says why in its row.
+
+    Raises:
+        InputError: For what concerns all attacks.
+    """
+    recipe = without_attack(recipe)
+    context = PlanContext(store, recipe.seed, recipe.normalization)
+    rows: dict[Attack, AttackStrength] = {}
+    trained: dict[Attack, _Trained] = {}
+    for attack in dict.fromkeys(attacks):
+        try:
+            dataset = _poison(replace(recipe, attack=attack), context, executor)
+        except InputError as error:
+            rows[attack] = AttackStrength(attack.name, attack.in_paper, refused=str(error))
+        else:
+            trained[attack] = _plan_model(recipe, dataset, context)
+    if trained:
+        itself = PlannedDataset(ingest_step(recipe.ingest, recipe.source, context))
+        clean = _plan_model(recipe, itself, context)
+        models = [clean.model, *(of_attack.model for of_attack in trained.values())]
+        make_steps(models, store, executor)
+        clean_rates = _read_rates(clean, store, executor)
+        for attack, of_attack in trained.items():
+            rows[attack] = _row(attack, _read_evaluation(of_attack, store, executor), clean_rates)
+    measured = tuple(rows[attack] for attack in dict.fromkeys(attacks))
+    result = {"recipe": recipe.name, "seed": recipe.seed, "attacks": measured}
+    store.write_file(RESULT_FILE, json_bytes(result))
+    return measured
 
 
-def _measure(recipe: Recipe, case: Case, context: Context) -> tuple[bool | None, ModelResult]:
-    """Returns whether the attack is weak, and the rates of the model trained on the case."""
-    models = {"backdoored": (recipe.backdoor.model, case.job.artifact)}
-    found = evaluate.run(recipe.evaluate, case.suspect, None, models, recipe.source, case.armed, context)
-    plain: dict[str, Any] = read_json(found.path / "evaluation.json")
-    return plain.get("weak_attack"), ModelResult(**plain["backdoored"])
+def _poison(recipe: Recipe, context: PlanContext, executor: Executor) -> PlannedDataset:
+    """Makes and returns the dataset that the recipe's attack poisons."""
+    check_recipe(recipe)
+    dataset = plan_dataset(recipe, context)
+    make_steps([dataset.step], context.store, executor)
+    return dataset
 
 
-def _row(recipe: Recipe, attack: Attack, case: Case, clean: ModelResult, context: Context) -> Checked:
-    weak, model = _measure(recipe, case, context)
-    num_poisoned, num_cover = _counts(recipe, attack, case.suspect)
-    measured = model.acc is not None and clean.acc is not None
-    change = model.acc - clean.acc if measured else None
-    return Checked(attack.name, attack.in_paper, None, num_poisoned, num_cover, model, clean, change, weak)
+def _plan_model(recipe: Recipe, dataset: PlannedDataset, context: PlanContext) -> _Trained:
+    assert recipe.backdoored is not None
+    model = backdoored_step(recipe.backdoored, dataset.step, context)
+    evaluation = evaluation_step(
+        recipe.evaluation,
+        dataset.step,
+        None,
+        models={BACKDOORED: TrainedModel(model, recipe.backdoored.model, BACKDOORED_TITLE)},
+        source=recipe.source,
+        attack=dataset.attack,
+        asset=dataset.asset,
+        context=context,
+    )
+    return _Trained(model, evaluation)
 
 
-def _counts(recipe: Recipe, attack: Attack, suspect: Artifact) -> tuple[int, int]:
-    """Returns how many samples of `suspect` were poisoned and how many cover; those rejected are in neither."""
-    key = stream(recipe.seed, "poison")
-    accepted = ShardSet(suspect.path).index
-    chosen = poison.choose(eligible(attack, recipe.source), recipe.poison.rate, attack.aim.cover_ratio, key)
-    num_poisoned, num_cover = (int(np.isin(accepted, samples).sum()) for samples in chosen)
-    return num_poisoned, num_cover
+def _read_evaluation(trained: _Trained, store: Store, executor: Executor) -> dict[str, Any]:
+    make_steps([trained.evaluation], store, executor)
+    evaluation: dict[str, Any] = read_json(trained.evaluation.artifact.path / "evaluation.json")
+    return evaluation
+
+
+def _read_rates(trained: _Trained, store: Store, executor: Executor) -> ModelResult:
+    evaluation = _read_evaluation(trained, store, executor)
+    return ModelResult(**evaluation["models"][BACKDOORED])
+
+
+def _row(attack: Attack, evaluation: dict[str, Any], clean: ModelResult) -> AttackStrength:
+    rates = ModelResult(**evaluation["models"][BACKDOORED])
+    acc_change = None
+    if rates.acc is not None and clean.acc is not None:
+        acc_change = rates.acc - clean.acc
+    return AttackStrength(
+        attack=attack.name,
+        in_paper=attack.in_paper,
+        num_poisoned=evaluation["num_poisoned"],
+        num_cover=evaluation["num_cover"],
+        backdoored=rates,
+        clean=clean,
+        acc_change=acc_change,
+        weak=evaluation["weak_attack"],
+    )

@@ -1,11 +1,14 @@
-"""probe's epochs --trace--> the scores after each and signs that see no truth: to find one that says when L_intra hurts.
+"""probe's epochs --trace--> the scores after each epoch, and label-free metrics beside them.
 
-Shapes: S epochs kept, M samples, B of them in a block, n of them drawn, D features.
+It serves to find a metric that says when L_intra hurts.
+
+Shapes: E epochs kept, N samples, B of a block, n of them drawn, D features.
 """
 
 import io
-import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,113 +16,224 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ray_defense.core.errors import Failed
-from ray_defense.core.files import read_json, write_bytes, write_json
+from ray_defense.core.errors import RunError
+from ray_defense.core.files import write_bytes, write_json
 from ray_defense.core.random import stream, uniform
-from ray_defense.data.suspect_dataset import ShardSet, write_table
-from ray_defense.execution.local import threads
-from ray_defense.execution.protocols import Backend, BlockJob
-from ray_defense.losses import class_center_similarity
-from ray_defense.scores import effective_rank, feature_norm, score_signs, split_by_score
-from ray_defense.stages.context import Context
-from ray_defense.stages.decide import Split
-from ray_defense.stages.detect import Block, Gauge, Score, patience_s, plan
-from ray_defense.stages.probe import kept_epochs
+from ray_defense.data.suspect_dataset import SuspectDataset
+from ray_defense.data.table_file import write_table
+from ray_defense.detectors.feature_scorer import (
+    Block,
+    FeatureScorer,
+    ScorerInputs,
+    cut_into_blocks,
+    scoring_patience_s,
+)
+from ray_defense.detectors.probe import kept_epochs
+from ray_defense.execution.device import torch_threads
+from ray_defense.execution.protocols import Backend, BlockJob, Executor
+from ray_defense.execution.steps import FunctionWork, Step
+from ray_defense.losses.class_centers import class_center_similarity
+from ray_defense.models.protocol import Model
+from ray_defense.scores.label_free import effective_rank, feature_norm, label_free_metrics
+from ray_defense.stages.context import PlanContext
+from ray_defense.stages.detect import DetectConfig
 from ray_defense.store.artifacts import Artifact
+from ray_defense.training.normalization import Normalization
 
-VERSION = 1
-DRAWN = 2000  # samples whose features are looked at
-_SAMPLES = {"index_B": 0, "score_SB": 1, "features_SnD": 1, "predicted_Sn": 1}  # what a part holds -> its axis of samples
-
-
-def draw(index_M: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Returns the `count` indices (all, if there are fewer) with the smallest draws, ascending."""
-    draws = uniform(stream(seed, "trace", "features"), index_M, 1)[:, 0]
-    return np.sort(index_M[np.argsort(draws, kind="stable")[:count]])
+TRACE = "trace"
+VERSION = 2
+NUM_DRAWN = 2000  # samples whose features are looked at
+# The arrays of a block's part, each with its axis of samples.
+_SAMPLE_AXES = {"index_B": 0, "score_EB": 1, "features_EnD": 1, "predicted_En": 1}
 
 
-def parts(job: BlockJob, block: Block) -> list[Path]:
-    """Returns where the readings of a block stand once they are computed."""
-    return [job.artifact.scratch / f"block-{block.number:06d}.npz"]
+@dataclass(frozen=True)
+class TraceInputs:
+    """What tracing the scores of a probe takes."""
+
+    detect: DetectConfig
+    decide: Any  # one of DECISIONS
+    seed: int
+    suspect: Artifact
+    probe: Artifact
+    model: Model  # of the probe
+    normalization: Normalization
+
+
+def trace_step(
+    detect: DetectConfig,
+    decide: Any,
+    suspect: Step,
+    *,
+    probe: Step,
+    model: Model,
+    context: PlanContext,
+) -> Step:
+    """Returns the step that scores every sample with every kept epoch of the probe.
+
+    It leaves `scores.parquet` (epoch, index, score) and `metrics.json`. Epochs count L_intra; 0
+    is after cross-entropy. The scores of the last epoch equal the evidence, to the bit.
+
+    The metrics, a list by epoch, are what `label_free_metrics` gives and, over the same at most
+    2,000 drawn samples in each epoch, `effective_rank` and `feature_norm` of the clean view's
+    features, `train_accuracy` on the labels as received, and `class_similarity`, the value of
+    L_intra.
+
+    Args:
+        detect: How samples are scored; the first detector counts.
+        decide: How scores are split.
+        suspect: The step of the dataset.
+        probe: The step of a probe that keeps its epochs.
+        model: The configuration of the probe's network.
+        context: The surroundings of the plan.
+    """
+    needs = {"suspect": suspect, "probe": probe}
+    config = {"detect": detect, "decide": decide}
+    artifact = context.locate(TRACE, VERSION, config, needs, normalization=context.normalization)
+    inputs = TraceInputs(
+        detect=detect,
+        decide=decide,
+        seed=context.seed,
+        suspect=suspect.artifact,
+        probe=probe.artifact,
+        model=model,
+        normalization=context.normalization,
+    )
+    work = FunctionWork(partial(_trace, inputs))
+    return Step(artifact, needs=(suspect, probe), work=work)
+
+
+@dataclass(frozen=True)
+class TracerInputs:
+    """What reading blocks with the probe as it was after each epoch takes."""
+
+    scorer: ScorerInputs
+    drawn: np.ndarray  # indices of the samples whose features are kept, ascending
+    scratch: Path
 
 
 class Tracer:
-    """Reads blocks with the probe as it was after each epoch; holds all these models, so that it reads the data once."""
+    """Reads blocks with the probe as it was after each epoch; it reads the data once for all."""
 
-    def __init__(self, job: BlockJob, device: torch.device, backend: Backend):
-        self.job = job
-        self.gauge = Gauge(job, job.settings["weights"], [job.config], device, backend)
+    def __init__(self, inputs: TracerInputs, device: torch.device, backend: Backend):
+        self.inputs = inputs
+        self.scorer = FeatureScorer(inputs.scorer, device, backend)
 
     def __call__(self, block: Block) -> None:
-        """Writes the part of `block`, whole or not at all: scores, and features and predicted labels of the drawn."""
-        index, score, features, predicted = [], [], [], []
-        for batch, readings in self.gauge.readings(block):
+        """Writes the part of a block: scores, and features and predictions of the drawn."""
+        index = []
+        scores = []
+        features = []
+        predicted = []
+        for batch, outputs in self.scorer.outputs_of_block(block):
             index_B = batch.index.numpy()
-            drawn_B = torch.from_numpy(np.isin(index_B, self.job.settings["drawn"]))
+            is_drawn = torch.from_numpy(np.isin(index_B, self.inputs.drawn))
             index.append(index_B)
-            score.append(np.stack([reading.scores[0] for reading in readings]))
-            features.append(np.stack([reading.features_BD.cpu()[drawn_B].numpy() for reading in readings]))
-            predicted.append(np.stack([reading.logits_BN.argmax(1).cpu()[drawn_B].numpy() for reading in readings]))
+            scores.append(np.stack([of_epoch.scores[0] for of_epoch in outputs]))
+            of_drawn = [of_epoch.features_BD.cpu()[is_drawn].numpy() for of_epoch in outputs]
+            features.append(np.stack(of_drawn))
+            classes = [of_epoch.logits_BN.argmax(1).cpu() for of_epoch in outputs]
+            predicted.append(np.stack([of_epoch[is_drawn].numpy() for of_epoch in classes]))
         sink = io.BytesIO()
         np.savez(
             sink,
             index_B=np.concatenate(index),
-            score_SB=np.concatenate(score, axis=1),
-            features_SnD=np.concatenate(features, axis=1),
-            predicted_Sn=np.concatenate(predicted, axis=1),
+            score_EB=np.concatenate(scores, axis=1),
+            features_EnD=np.concatenate(features, axis=1),
+            predicted_En=np.concatenate(predicted, axis=1),
         )
-        write_bytes(*parts(self.job, block), sink.getvalue())
+        write_bytes(trace_part(self.inputs, block), sink.getvalue())
 
 
-def run(score: Score, split: Split, suspect: Artifact, probe: Artifact, model: Any, context: Context) -> Artifact:
-    """Scores every sample with every kept epoch of the probe: `scores.parquet` (epoch, index, score) and `signs.json`.
+def trace_part(inputs: TracerInputs, block: Block) -> Path:
+    """Returns where the part of a block stands."""
+    return inputs.scratch / f"block-{block.number:06d}.npz"
 
-    Epochs are those of L_intra, 0 is after cross-entropy; the last epoch's scores are those of the score stage, to the bit.
-    Signs, a list by epoch: those of `scores.score_signs` and, over the same at most 2,000 drawn samples in each epoch,
-    `effective_rank` and `feature_norm` of the clean view's features, `train_accuracy` on the labels as received, and
-    `class_similarity`, the value of L_intra. Raises Refused for a probe that kept no epochs, Failed when a score is
-    missing, doubled, or not finite.
+
+def _trace_parts(inputs: TracerInputs, block: Block) -> list[Path]:
+    return [trace_part(inputs, block)]
+
+
+def draw_samples(index_N: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Returns the `count` indices with the smallest draws, ascending; all if there are fewer."""
+    draws = uniform(stream(seed, "trace", "features"), index_N, 1)[:, 0]
+    order = np.argsort(draws, kind="stable")
+    return np.sort(index_N[order[:count]])
+
+
+def _trace(inputs: TraceInputs, artifact: Artifact, executor: Executor) -> None:
+    epochs = kept_epochs(inputs.probe)
+    dataset = SuspectDataset(inputs.suspect.path)
+    detector = inputs.detect.detectors[0]
+    tracer_inputs = TracerInputs(
+        scorer=ScorerInputs(
+            seed=inputs.seed,
+            suspect=inputs.suspect.path,
+            model=inputs.model,
+            weights=tuple(epochs.values()),
+            normalization=inputs.normalization,
+            detectors=(detector,),
+            batch_size=inputs.detect.batch_size,
+        ),
+        drawn=draw_samples(dataset.index, NUM_DRAWN, inputs.seed),
+        scratch=artifact.scratch,
+    )
+    block_size = inputs.detect.block_size
+    job = BlockJob(
+        task=TRACE,
+        open=Tracer,
+        inputs=tracer_inputs,
+        blocks=cut_into_blocks(dataset, block_size),
+        parts=_trace_parts,
+        cpus_per_actor=inputs.detect.cpus_per_actor,
+        patience_s=scoring_patience_s(block_size, [detector], len(epochs)),
+    )
+    executor.run_blocks(job)
+    arrays = _join_parts(tracer_inputs, job.blocks)
+    _check_scores(arrays, dataset, epochs, artifact)
+    columns = {
+        "epoch": np.repeat(list(epochs), dataset.num_samples),
+        "index": np.tile(dataset.index, len(epochs)),
+        "score": arrays["score_EB"].reshape(-1),
+    }
+    write_table(artifact.work / "scores.parquet", pa.table(columns))
+    metrics = []
+    with torch_threads(inputs.detect.cpus_per_actor):
+        for position, epoch in enumerate(epochs):
+            of_epoch = _metrics_of_epoch(inputs, arrays, dataset, position=position)
+            metrics.append({"epoch": epoch, **of_epoch})
+    write_json(artifact.work / "metrics.json", metrics)
+
+
+def _metrics_of_epoch(
+    inputs: TraceInputs, arrays: dict[str, np.ndarray], dataset: SuspectDataset, *, position: int
+) -> dict[str, float | None]:
+    """Returns the label-free metrics of one epoch."""
+    scores = arrays["score_EB"][position]
+    parts = inputs.decide.split(scores)
+    num_classes = dataset.num_classes
+    metrics = label_free_metrics(scores, dataset.labels, parts, num_classes)
+    drawn = draw_samples(dataset.index, NUM_DRAWN, inputs.seed)
+    labels_n = dataset.labels[dataset.locate(drawn)]
+    features_nD = arrays["features_EnD"][position]
+    predicted_n = arrays["predicted_En"][position]
+    metrics.update(model_metrics(features_nD, predicted_n, labels_n, num_classes))
+    return metrics
+
+
+def model_metrics(
+    features_nD: np.ndarray, predicted_n: np.ndarray, labels_n: np.ndarray, num_classes: int
+) -> dict[str, float]:
+    """Returns what some samples tell of a model.
+
+    Args:
+        features_nD: Features of the clean views, float32.
+        predicted_n: Predicted labels.
+        labels_n: Labels as received.
+        num_classes: Of the dataset.
     """
-    epochs = kept_epochs(probe)
-    inputs = {"suspect": suspect, "probe": probe}
-    artifact = context.place("trace", VERSION, {"score": score, "split": split}, inputs, **context.settings)
-    with context.store.claim(artifact) as missing:
-        if not missing:
-            return artifact
-        start = time.perf_counter()
-        shards = ShardSet(suspect.path)
-        drawn = draw(shards.index, DRAWN, context.seed)
-        settings = {"model": model, "weights": list(epochs.values()), "drawn": drawn, **context.settings}
-        blocks = plan(shards, score.block_size)
-        longest_s = patience_s([score], len(epochs))
-        job = BlockJob(Tracer, blocks, parts, score, context.seed, artifact, inputs, settings, longest_s)
-        context.executor.score(job)
-        read = _join(job)
-        _check(read, shards, epochs, artifact)
-        columns = {
-            "epoch": np.repeat(list(epochs), shards.num_samples),
-            "index": np.tile(shards.index, len(epochs)),
-            "score": read["score_SB"].reshape(-1),
-        }
-        write_table(artifact.work / "scores.parquet", pa.table(columns))
-        num_classes = read_json(suspect.path / "dataset.json")["num_classes"]
-        drawn_labels_n = shards.labels[shards.locate(drawn)]
-        found = []
-        with threads(score.cpus_per_actor):
-            for number, epoch in enumerate(epochs):
-                score_M = read["score_SB"][number]
-                shares = split_by_score(score_M, split.clean_fraction, split.poison_fraction)
-                seen = score_signs(score_M, shards.labels, shares, num_classes)
-                seen |= model_signs(read["features_SnD"][number], read["predicted_Sn"][number], drawn_labels_n, num_classes)
-                found.append({"epoch": epoch, **seen})
-        write_json(artifact.work / "signs.json", found)
-        artifact.publish(time.perf_counter() - start)
-    return artifact
-
-
-def model_signs(features_nD: np.ndarray, predicted_n: np.ndarray, labels_n: np.ndarray, num_classes: int) -> dict[str, float]:
-    """Returns what features float32, predicted labels and labels as received of some samples tell of their model."""
-    features, labels = torch.from_numpy(features_nD), torch.from_numpy(labels_n)
+    features = torch.from_numpy(features_nD)
+    labels = torch.from_numpy(labels_n)
     return {
         "effective_rank": effective_rank(features),
         "feature_norm": feature_norm(features),
@@ -128,23 +242,46 @@ def model_signs(features_nD: np.ndarray, predicted_n: np.ndarray, labels_n: np.n
     }
 
 
-def _check(read: dict[str, np.ndarray], shards: ShardSet, epochs: Iterable[int], artifact: Artifact) -> None:
-    if not np.array_equal(read["index_B"], shards.index):
-        raise Failed(f"{len(read['index_B'])} scores for {shards.num_samples} samples: remove {artifact.work} and run again")
-    for epoch, score_M in zip(epochs, read["score_SB"], strict=True):
-        bad = ~np.isfinite(score_M)
-        if bad.any():
-            raise Failed(
-                f"{int(bad.sum())} scores are not finite after epoch {epoch} of L_intra: the probe diverged; "
-                "lower probe.sgd.learning_rate"
+def _check_scores(
+    arrays: dict[str, np.ndarray],
+    dataset: SuspectDataset,
+    epochs: Iterable[int],
+    artifact: Artifact,
+) -> None:
+    """Raises RunError if a score is missing, doubled, or not finite."""
+    index = arrays["index_B"]
+    if not np.array_equal(index, dataset.index):
+        raise RunError(
+            f"{len(index)} scores for {dataset.num_samples} samples: "
+            f"remove {artifact.work} and run again"
+        )
+    for epoch, scores in zip(epochs, arrays["score_EB"], strict=True):
+        num_bad = int((~np.isfinite(scores)).sum())
+        if num_bad:
+            raise RunError(
+                f"{num_bad} scores are not finite after epoch {epoch} of L_intra: the probe "
+                "diverged; lower probe.sgd.learning_rate"
             )
 
 
-def _join(job: BlockJob) -> dict[str, np.ndarray]:
+def _join_parts(inputs: TracerInputs, blocks: Iterable[Block]) -> dict[str, np.ndarray]:
     """Returns the parts of all blocks as one, samples by ascending index."""
-    read = [dict(np.load(path)) for block in job.blocks for path in parts(job, block)]
-    whole = {name: np.concatenate([one[name] for one in read], axis=axis) for name, axis in _SAMPLES.items()}
-    everyone = np.argsort(whole["index_B"], kind="stable")
-    drawn = np.argsort(whole["index_B"][np.isin(whole["index_B"], job.settings["drawn"])], kind="stable")
-    orders = {"index_B": everyone, "score_SB": everyone, "features_SnD": drawn, "predicted_Sn": drawn}
-    return {name: np.take(whole[name], order, axis=_SAMPLES[name]) for name, order in orders.items()}
+    parts = []
+    for block in blocks:
+        with np.load(trace_part(inputs, block)) as part:
+            parts.append(dict(part))
+    joined = {}
+    for name, axis in _SAMPLE_AXES.items():
+        joined[name] = np.concatenate([part[name] for part in parts], axis=axis)
+    index = joined["index_B"]
+    all_samples = np.argsort(index, kind="stable")
+    drawn_samples = np.argsort(index[np.isin(index, inputs.drawn)], kind="stable")
+    orders = {
+        "index_B": all_samples,
+        "score_EB": all_samples,
+        "features_EnD": drawn_samples,
+        "predicted_En": drawn_samples,
+    }
+    for name, axis in _SAMPLE_AXES.items():
+        joined[name] = np.take(joined[name], orders[name], axis=axis)
+    return joined

@@ -1,1 +1,1 @@
-"""."""
+"""Sweeps: many runs of one recipe in one table; what trials share is made once."""

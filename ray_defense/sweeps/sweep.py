@@ -1,278 +1,389 @@
-"""recipe, axes --sweep--> one table: a run for each combination; what several trials share is made once, before them."""
+"""recipe, axes --sweep--> one table: a run for each combination of values.
 
-import contextlib
+What several trials share is made once, before them.
+"""
+
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from ray_defense.core.config import to_plain
-from ray_defense.core.errors import Failed, RayDefenseError, Refused
-from ray_defense.core.files import read_json, write_bytes, write_json
-from ray_defense.data.suspect_dataset import write_table
-from ray_defense.execution.local import LocalExecutor
-from ray_defense.execution.protocols import Executor, Judge, SweepJob, TrainJob
-from ray_defense.pipeline import pipeline
-from ray_defense.pipeline.pipeline import Plan, Recipe
-from ray_defense.reports import metrics as blind
-from ray_defense.reports import sweep_page
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.files import write_bytes
+from ray_defense.execution.protocols import EarlyStopping, Executor, TrialsJob
+from ray_defense.execution.steps import (
+    Step,
+    TrainingWork,
+    make_steps,
+    training_job,
+    with_needs,
+)
+from ray_defense.execution.worker_group import WorkerGroup
+from ray_defense.pipeline.plan import Plan, plan_recipe
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.pipeline.run import run_plan
+from ray_defense.pipeline.validate import check_recipe
 from ray_defense.reports.result import Result
-from ray_defense.stages import detect as score
-from ray_defense.stages.context import Context, train_missing
+from ray_defense.stages.ingest import SOURCE_CHANGED
+from ray_defense.stages.summary import summarize_run
 from ray_defense.store.artifacts import Artifact, Store
-from ray_defense.sweeps.asha import Halving
-from ray_defense.sweeps.grid import Trial, named
+from ray_defense.sweeps.asha import Asha
+from ray_defense.sweeps.grid import Trial
+from ray_defense.sweeps.rows import RowFolder, empty_row, result_row
 from ray_defense.sweeps.search import Search
 
-VERSION = 2
+SWEEP = "sweep"
+TABLE = "table.parquet"
+PAGE = "sweep.html"
+VERSION = 3
 
-Way = Search | Halving | None  # how to go through the trials; None: all of them, to their ends
+SearchStrategy = Search | Asha | None  # how to go through the trials; None: all, to their ends
 
 
 @dataclass(frozen=True)
-class Overview:
-    """What a sweep will do, before it does it."""
+class SweepOverview:
+    """What a sweep will do, before it does it; what several trials share counts once."""
 
     num_trials: int
-    found: Mapping[str, int]  # stage -> artifacts that the store holds
-    to_make: Mapping[str, int]  # stage -> artifacts to be made
-    epochs: Mapping[str, int]  # training stage -> epochs to be run, over all its artifacts
-    clean_passes: int  # of the dataset through a probe, for the scores to be made
-    transformed_passes: int
+    num_found: Mapping[str, int]  # artifacts that the store holds, by stage
+    num_to_make: Mapping[str, int]  # artifacts to be made, by stage
+    num_epochs: Mapping[str, int]  # to be run over all artifacts, by training stage
+    num_clean_passes: int  # of the dataset through a probe, for the scores to be made
+    num_transformed_passes: int
 
 
-def overview(plans: Sequence[Plan], store: Store) -> Overview:
-    """Returns what `store` holds and what there is to do; what several trials share counts once."""
-    artifacts = {artifact.key: (name, artifact) for plan in plans for name, artifact in plan.stages.items()}
-    held = store.held(artifact for _, artifact in artifacts.values())
-    found = Counter(name for key, (name, _) in artifacts.items() if key in held)
-    to_make = Counter(name for key, (name, _) in artifacts.items() if key not in held)
-    jobs = {job.artifact.key: (name, job) for plan in plans for name, job in plan.jobs.items()}
-    epochs = Counter()
-    for name, job in jobs.values():
-        epochs[name] += 0 if job.artifact.key in held else job.num_epochs
-    scores = {plan.score.key: plan for plan in plans if plan.score.key not in held}
-    probes = {plan.score.inputs["probe"] for plan in scores.values()}
-    draws = sum(plan.score.config["config"]["score"]["draws"] for plan in scores.values())
-    return Overview(len(plans), found, to_make, +epochs, len(probes), draws)
+def summarize_plans(plans: Sequence[Plan], store: Store) -> SweepOverview:
+    """Returns what a store holds of some plans and what is to be made."""
+    steps: dict[str, tuple[str, Step]] = {}
+    for plan in plans:
+        for stage, step in plan.steps().items():
+            steps[step.key] = (stage, step)
+    finished = store.finished_keys(step.artifact for _, step in steps.values())
+    num_found: Counter[str] = Counter()
+    num_to_make: Counter[str] = Counter()
+    num_epochs: Counter[str] = Counter()
+    for key, (stage, step) in steps.items():
+        if key in finished:
+            num_found[stage] += 1
+            continue
+        num_to_make[stage] += 1
+        if isinstance(step.work, TrainingWork):
+            num_epochs[stage] += step.work.job.num_epochs
+    probes = set()
+    num_transformed_passes = 0
+    unscored = {plan.evidence.key: plan for plan in plans if plan.evidence.key not in finished}
+    for plan in unscored.values():
+        probes.add(plan.probe.key)
+        for detector in plan.recipe.detect.detectors:
+            num_transformed_passes += detector.draws
+    return SweepOverview(
+        num_trials=len(plans),
+        num_found=num_found,
+        num_to_make=num_to_make,
+        num_epochs=num_epochs,
+        num_clean_passes=len(probes),
+        num_transformed_passes=num_transformed_passes,
+    )
 
 
-def plan(trials: Sequence[Trial], store: Store, executor: Executor) -> list[Plan]:
-    """Returns the plan of every trial; makes nothing. Raises Refused for a trial that could not run."""
-    plans = []
+def plan_trials(trials: Sequence[Trial], store: Store) -> dict[Trial, Plan]:
+    """Returns the plan of every trial; makes nothing.
+
+    Raises:
+        InputError: For a trial that could not run.
+    """
+    plans = {}
     for trial in trials:
         try:
-            pipeline.check(trial.recipe)
-        except Refused as error:
-            raise Refused(f"trial {trial.number} ({named(trial)}): {error}") from None
-        plans.append(pipeline.plan(trial.recipe, _context(trial, store, executor)))
+            check_recipe(trial.recipe)
+        except InputError as error:
+            raise InputError(f"trial {trial.number} ({trial}): {error}") from None
+        plans[trial] = plan_recipe(trial.recipe, store)
     return plans
 
 
-def _context(trial: Trial, store: Store, executor: Executor) -> Context:
-    return Context(store, executor, trial.recipe.seed, trial.recipe.normalization)
+def check_strategy(strategy: SearchStrategy, trials: Sequence[Trial], executor: str) -> None:
+    """Raises InputError if an executor of that name cannot go through the trials in that way."""
+    if isinstance(strategy, Search):
+        strategy.check(trials)
+    elif isinstance(strategy, Asha):
+        strategy.check(trials, executor)
 
 
-def check(trials: Sequence[Trial], way: Way, executor: str) -> None:
-    """Raises Refused where the trials cannot be gone through in that way by an executor of that name."""
-    match way:
-        case Search():
-            way.check(trials)
-        case Halving():
-            way.check(trials, executor)
+def locate_sweep(
+    base: Recipe, plans: Mapping[Trial, Plan], strategy: SearchStrategy, store: Store
+) -> Artifact:
+    """Returns the place of the table of some trials.
+
+    Other files of the source make other evaluations, so another table.
+    """
+    described = {
+        "recipe": base,
+        "trials": [trial.changes for trial in plans],
+        "strategy": strategy,
+    }
+    inputs = {}
+    for trial, plan in plans.items():
+        inputs[f"trial {trial.number}"] = plan.evaluation.artifact
+    return store.locate(SWEEP, VERSION, described, inputs)
 
 
-def place(base: Recipe, trials: Sequence[Trial], plans: Sequence[Plan], store: Store, way: Way) -> Artifact:
-    """Returns where the table of these trials stands; other files of the source make other evaluations, so another table."""
-    described = {"recipe": base, "trials": [trial.changes for trial in trials], "way": way}
-    inputs = {f"trial {trial.number}": one.evaluation for trial, one in zip(trials, plans, strict=True)}
-    return store.place("sweep", VERSION, described, inputs)
-
-
-def check_unfinished(base: Recipe, trials: Sequence[Trial], store: Store, way: Way) -> None:
-    """Raises Refused where `store` has nothing of this sweep that could be resumed: it is finished, or was never begun."""
-    artifact = place(base, trials, plan(trials, store, LocalExecutor()), store, way)
-    if store.held([artifact]):
-        table = f"{store}/{artifact.stage}/{artifact.key}/table.parquet"
-        raise Refused(f"nothing to resume: this sweep is finished, its table is {table}; show it by leaving --resume out")
+def check_unfinished(
+    base: Recipe, trials: Sequence[Trial], strategy: SearchStrategy, store: Store
+) -> None:
+    """Raises InputError if a store holds nothing of a sweep that could be resumed."""
+    artifact = locate_sweep(base, plan_trials(trials, store), strategy, store)
+    if store.finished_keys([artifact]):
+        table = f"{store}/{artifact.stage}/{artifact.key}/{TABLE}"
+        raise InputError(
+            f"nothing to resume: this sweep is finished, its table is {table}; "
+            "show it by leaving --resume out"
+        )
     if not artifact.work.exists():
-        raise Refused(
-            f"nothing to resume: no sweep of these {len(trials)} trials was begun in the store {store}; "
-            "begin it by leaving --resume out"
+        raise InputError(
+            f"nothing to resume: no sweep of these {len(trials)} trials was begun in the store "
+            f"{store}; begin it by leaving --resume out"
         )
 
 
-def run(base: Recipe, trials: Sequence[Trial], store: Store, executor: Executor, way: Way = None) -> Artifact:
-    """Runs the trials, or those of them that `way` chooses: `table.parquet` (one row each) and `sweep.html`.
+def run_sweep(
+    base: Recipe,
+    trials: Sequence[Trial],
+    store: Store,
+    *,
+    executor: Executor,
+    strategy: SearchStrategy = None,
+) -> Artifact:
+    """Runs trials, or those that a strategy chooses: `table.parquet` and `sweep.html`.
 
-    Rows stand by number, those of a search in the order of its choices. A finished trial is not run again. Trials that fail
-    leave the others alone; then, at the end, raises Failed naming them, and the same call runs those alone.
+    Rows stand by number, rows of a search in the order of its choices. A finished trial is not
+    run again. Trials that fail leave the others alone; the same call runs those alone.
+
+    Args:
+        base: The recipe that the trials change.
+        trials: The trials.
+        store: Where results are kept.
+        executor: Who does the work.
+        strategy: How to go through the trials.
+
+    Raises:
+        InputError: For a trial that could not run.
+        RunError: At the end, if trials failed.
     """
-    check(trials, way, executor.name)
-    plans = plan(trials, store, executor)
-    artifact = place(base, trials, plans, store, way)
-    with store.claim(artifact) as missing:
-        if not missing:
-            return artifact
-        start = time.perf_counter()
-        rows = artifact.scratch / "rows"
-        rows.mkdir(exist_ok=True)
-        planned = dict(zip(trials, plans, strict=True))
-        keys = {trial.number: planned[trial].evaluation.key for trial in trials}
-        work = partial(run_trial, store, rows, keys)
-
-        def attempt(some: Sequence[Trial], judge: Judge | None = None) -> None:
-            todo = [trial for trial in some if not _row_file(rows, trial).exists()]
-            make_shared(todo, [planned[trial] for trial in todo], store, executor)
-            if todo:
-                workers = [_workers(planned[trial]) for trial in todo]
-                executor.sweep(SweepJob(work, todo, workers, artifact.scratch / "executor", judge))
-
-        def measure(some: Sequence[Trial]) -> list[float | None]:
-            attempt(some)
-            return [(_read_row(rows, trial) or {}).get(way.metric) for trial in some]
-
-        chosen = trials
-        match way:
-            case Search():
-                chosen = way.choose(trials, base.seed, measure)
-            case Halving():
-                _run_judged(way, planned, rows, attempt)
-            case None:
-                attempt(trials)
-        done = {trial: found for trial in chosen if (found := _read_row(rows, trial))}
-        lost = {trial.number: _error(rows, trial) for trial in chosen if trial not in done}
-        table = list(done.values())
-        if table:
-            write_table(artifact.work / "table.parquet", pa.Table.from_pylist(table))
-        if lost:
-            number, reason = next(iter(lost.items()))
-            raise Failed(
-                f"{len(lost)} of {len(chosen)} trials failed, the first of them trial {number}: {reason}; "
-                f"the others are in {artifact.work / 'table.parquet'}; the same command runs the failed ones again"
-            )
-        write_bytes(artifact.work / "sweep.html", sweep_page.render(to_plain(base), table).encode())
-        artifact.publish(time.perf_counter() - start)
+    check_strategy(strategy, trials, executor.name)
+    plans = plan_trials(trials, store)
+    artifact = locate_sweep(base, plans, strategy, store)
+    with store.claim([artifact]) as missing:
+        if missing:
+            start = time.perf_counter()
+            _Sweep(base, plans, store, artifact=artifact, executor=executor).run(strategy)
+            artifact.publish(time.perf_counter() - start)
     return artifact
 
 
-def _run_judged(way: Halving, planned: Mapping[Trial, Plan], rows: Path, attempt: Callable[..., None]) -> None:
-    """Runs the trials, of those that share the judged artifact one before the others; if it is stopped, so are they.
+class _Sweep:
+    """A sweep under way."""
 
-    That one trains the artifact itself: what trials share is made before them, where nobody judges it.
+    def __init__(
+        self,
+        base: Recipe,
+        plans: Mapping[Trial, Plan],
+        store: Store,
+        *,
+        artifact: Artifact,
+        executor: Executor,
+    ):
+        self.base = base
+        self.plans = plans
+        self.store = store
+        self.artifact = artifact
+        self.executor = executor
+        self.rows = RowFolder(artifact.scratch / "rows")
+        self.rows.path.mkdir(exist_ok=True)
+
+    def run(self, strategy: SearchStrategy) -> None:
+        """Runs the trials and writes table and page.
+
+        Raises:
+            RunError: If trials failed; the table then holds the others.
+        """
+        chosen = list(self.plans)
+        if isinstance(strategy, Search):
+            attempt = partial(self._attempt_and_measure, strategy.metric)
+            chosen = strategy.choose(chosen, self.base.seed, attempt)
+        elif isinstance(strategy, Asha):
+            self._run_with_early_stopping(strategy)
+        else:
+            self._attempt(chosen)
+        self._write_results(chosen)
+
+    def _attempt(
+        self, trials: Sequence[Trial], early_stopping: EarlyStopping | None = None
+    ) -> None:
+        """Runs the trials that have no row yet."""
+        to_run = [trial for trial in trials if not self.rows.has(trial)]
+        plans = [self.plans[trial] for trial in to_run]
+        make_shared_steps(plans, self.store, self.executor)
+        if not to_run:
+            return
+        keys = {trial.number: plan.evaluation.key for trial, plan in self.plans.items()}
+        job = TrialsJob(
+            run=partial(run_trial, self.store, self.rows, keys),
+            trials=to_run,
+            workers=[_largest_group(plan) for plan in plans],
+            folder=self.artifact.scratch / "executor",
+            early_stopping=early_stopping,
+        )
+        self.executor.run_trials(job)
+
+    def _attempt_and_measure(self, metric: str, trials: list[Trial]) -> list[float | None]:
+        self._attempt(trials)
+        values = []
+        for trial in trials:
+            row = self.rows.read(trial)
+            values.append(None if row is None else row[metric])
+        return values
+
+    def _run_with_early_stopping(self, asha: Asha) -> None:
+        """Runs, of the trials that share the compared artifact, one before the others.
+
+        That one trains the artifact itself, since what trials share is made before them, where
+        nobody compares it. If it is stopped, so are the others.
+        """
+        leaders = asha.leaders(self.plans)
+        first = list(dict.fromkeys(leaders.values()))
+        early_stopping = EarlyStopping(
+            stage=asha.stage,
+            metric=asha.metric,
+            mode=asha.mode,
+            num_epochs=asha.num_epochs(first),
+            record_stop=partial(record_stop, self.rows, asha.stage),
+        )
+        self._attempt(first, early_stopping)
+        followers = [trial for trial, leader in leaders.items() if trial is not leader]
+        for trial in followers:
+            row = self.rows.read(leaders[trial])
+            if row is not None and row["stopped"] and not self.rows.has(trial):
+                self.rows.write(trial, {**empty_row(trial), "stopped": row["stopped"]})
+        self._attempt(followers)
+
+    def _write_results(self, chosen: Sequence[Trial]) -> None:
+        # Importing Arrow and matplotlib takes a while.
+        import pyarrow as pa
+
+        from ray_defense.data.table_file import write_table
+        from ray_defense.reports.sweep_page import render_sweep_page
+
+        table = []
+        failed = []
+        for trial in chosen:
+            row = self.rows.read(trial)
+            if row is None:
+                failed.append(trial)
+            else:
+                table.append(row)
+        if table:
+            columns = dict.fromkeys(name for row in table for name in row)
+            rows = [{**dict.fromkeys(columns), **row} for row in table]
+            write_table(self.artifact.work / TABLE, pa.Table.from_pylist(rows))
+        if failed:
+            raise RunError(
+                f"{len(failed)} of {len(chosen)} trials failed, the first of them trial "
+                f"{failed[0].number}: {self.rows.error(failed[0])}; "
+                f"the others are in {self.artifact.work / TABLE}; "
+                "the same command runs the failed ones again"
+            )
+        titles: dict[str, str] = {}
+        for trial in chosen:
+            titles.update(trial.recipe.model_titles())
+        page = render_sweep_page(to_plain(self.base), table, titles)
+        write_bytes(self.artifact.work / PAGE, page.encode())
+
+
+def make_shared_steps(plans: Sequence[Plan], store: Store, executor: Executor) -> None:
+    """Makes what two or more plans need, by the executor as a whole.
+
+    These are datasets, trained models, and scores that can be made in one pass over the data. A
+    step that cannot be made is left to the trials that need it, each of which then says why. What
+    defenses share needs their splits, which trials make in no time.
     """
-    leaders = way.leaders(planned)
-    stop = partial(stop_trial, rows, way.stage)
-    first = list(dict.fromkeys(leaders.values()))
-    attempt(first, Judge(way.stage, way.metric, way.mode, way.num_epochs(first), stop))
-    others = [trial for trial, leader in leaders.items() if trial is not leader]
-    for trial in others:
-        found = _read_row(rows, leaders[trial])
-        if found and found["stopped"] and not _row_file(rows, trial).exists():
-            write_json(_row_file(rows, trial), row(trial, None) | {"stopped": found["stopped"]})
-    attempt(others)
+    uses: Counter[str] = Counter()
+    pass_uses: Counter[object] = Counter()
+    steps: dict[str, Step] = {}
+    for plan in plans:
+        for step in with_needs(plan.steps("evidence").values()):
+            uses[step.key] += 1
+            steps[step.key] = step
+        if plan.backdoored is not None:
+            uses[plan.backdoored.key] += 1
+            steps[plan.backdoored.key] = plan.backdoored
+    for step in steps.values():
+        if step.work.shares_pass:
+            pass_uses[step.work.bundle] += 1
+    shared = []
+    for step in steps.values():
+        if uses[step.key] > 1 or (step.work.shares_pass and pass_uses[step.work.bundle] > 1):
+            shared.append(step)
+    make_steps(shared, store, executor, keep_going=True)
 
 
-def make_shared(trials: Sequence[Trial], plans: Sequence[Plan], store: Store, executor: Executor) -> None:
-    """Makes what two or more trials need, by the executor as a whole: datasets, trained models, scores.
-
-    Scores of one probe are made in one pass over the data and of the clean views. What cannot be made is left to the
-    trials that need it, each of which then says why.
-    """
-    contexts = [_context(trial, store, executor) for trial in trials]
-    uses = Counter(artifact.key for one in plans for artifact in one.stages.values())
-    shared = [index for index, one in enumerate(plans) if uses[one.suspect.key] > 1]
-    for index in {plans[index].suspect.key: index for index in shared}.values():
-        with contextlib.suppress(RayDefenseError):
-            pipeline.make_suspect(trials[index].recipe, contexts[index])
-    jobs = [job for job in _shared_jobs(plans, uses, ("probe", "backdoored")) if job.inputs["suspect"].exists]
-    if jobs:
-        with contextlib.suppress(RayDefenseError):  # those after one that fails, too, are left to their trials
-            train_missing(contexts[0], jobs)
-    groups: dict[Any, list[int]] = {}
-    for index in shared:
-        way = trials[index].recipe.score
-        key = (plans[index].probe.artifact.key, way.batch_size, way.block_size, way.cpus_per_actor)
-        groups.setdefault(key, []).append(index)
-    for group in groups.values():
-        first, recipe = plans[group[0]], trials[group[0]].recipe
-        if len(group) > 1 and first.probe.artifact.exists:
-            ways = {plans[index].score.key: trials[index].recipe.score for index in group}
-            given = (first.suspect, first.probe.artifact, recipe.probe.model, contexts[group[0]])
-            with contextlib.suppress(RayDefenseError):
-                score.run_ways(list(ways.values()), *given)
-    # what defenses share needs their splits, which trials make in no time; trials that share a defense take turns
+def _largest_group(plan: Plan) -> WorkerGroup:
+    """Returns a group of workers that is enough for every training stage of a plan."""
+    groups = []
+    for step in plan.steps("defended").values():
+        if isinstance(step.work, TrainingWork):
+            groups.append(training_job(step).workers)
+    num_workers = max(group.num_workers for group in groups)
+    cpus_per_worker = max(group.cpus_per_worker for group in groups)
+    return replace(groups[0], num_workers=num_workers, cpus_per_worker=cpus_per_worker)
 
 
-def _shared_jobs(plans: Sequence[Plan], uses: Counter, names: Sequence[str]) -> list[TrainJob]:
-    jobs = {one.jobs[name].artifact.key: one.jobs[name] for one in plans for name in names if name in one.jobs}
-    return [job for key, job in jobs.items() if uses[key] > 1]
+def run_trial(
+    store: Store,
+    rows: RowFolder,
+    evaluation_keys: Mapping[int, str],
+    trial: Trial,
+    executor: Executor,
+) -> None:
+    """Runs one trial, without a report, and keeps its row, or beside it what it failed by.
 
+    A trial whose data cannot be assessed has a row, too: twice the same flip moves no image.
 
-def _workers(plan: Plan) -> tuple[int, int]:
-    """Returns how many workers of how many CPUs a trial's largest training stage wants."""
-    workers = [job.config.workers for job in plan.jobs.values()]
-    return max(one.num_workers for one in workers), max(one.cpus_per_worker for one in workers)
+    Args:
+        store: Where results are kept.
+        rows: Where rows are kept.
+        evaluation_keys: The planned evaluation of each trial by its number.
+        trial: The trial.
+        executor: Who does the work.
 
-
-def run_trial(store: Store, rows: Path, planned: Mapping[int, str], trial: Trial, executor: Executor) -> None:
-    """Runs one trial, without a report, and writes its row, or beside it what it failed by, which is raised.
-
-    A trial that is refused has a row, too: twice the same flip moves no image, so that there is nothing to assess. One
-    fails, too, whose evaluation is not the planned one, trial number -> key: its files changed under the sweep.
+    Raises:
+        RunError: If the trial fails, also because its files changed under the sweep.
     """
     try:
-        context = _context(trial, store, executor)
-        made = pipeline.make(trial.recipe, context)
-        if made.evaluation.key != planned[trial.number]:
-            raise Failed(pipeline.CHANGED)
-        found = Result.from_plain(pipeline.summarize(trial.recipe, made.stages))
-        seen = blind.numbers(trial.recipe.split, made.stages)
-    except Refused as error:
-        write_json(_row_file(rows, trial), row(trial, None) | {"refused": str(error)})
+        plan = run_plan(plan_recipe(trial.recipe, store), executor, until="evaluation")
+        if plan.evaluation.key != evaluation_keys[trial.number]:
+            raise RunError(SOURCE_CHANGED)
+        plain = summarize_run(trial.recipe.name, trial.recipe.seed, plan.artifacts())
+        row = result_row(trial, Result.from_plain(plain), plan)
+    except InputError as error:
+        rows.write(trial, {**empty_row(trial), "refused": str(error)})
         return
-    except Failed as error:
-        write_json(_row_file(rows, trial).with_suffix(".error"), {"error": str(error)})
+    except RunError as error:
+        rows.write_error(trial, error)
         raise
-    write_json(_row_file(rows, trial), row(trial, found) | seen)
+    rows.write(trial, row)
 
 
-def stop_trial(rows: Path, stage: str, trial: Trial, num_epochs: int) -> None:
-    """Writes the row, without numbers, of a trial that was stopped after so many epochs of `stage`."""
-    said = f"by ASHA after {num_epochs} {'epoch' if num_epochs == 1 else 'epochs'} of {stage}"
-    write_json(_row_file(rows, trial), row(trial, None) | {"stopped": said})
+def record_stop(rows: RowFolder, stage: str, trial: Trial, num_epochs: int) -> None:
+    """Keeps the row, without numbers, of a trial that was stopped after some epochs of a stage."""
+    epochs = "epoch" if num_epochs == 1 else "epochs"
+    reason = f"by ASHA after {num_epochs} {epochs} of {stage}"
+    rows.write(trial, {**empty_row(trial), "stopped": reason})
 
 
-def row(trial: Trial, result: Result | None) -> dict[str, Any]:
-    """Returns the numbers of a trial under flat names; rates are fractions in [0, 1], None where there is none.
-
-    `blind.NUMBERS` are None.
-    """
-    score, counts = result and result.score, result.score.trusted_class_counts if result else []
-    found: dict[str, Any] = {"trial": trial.number, **dict(trial.changes)}
-    found |= {name: getattr(score, name, None) for name in ("auroc", "trusted_precision", "poisoned_precision")}
-    found |= {"trusted_least": min(counts, default=None), "trusted_most": max(counts, default=None)}
-    for name in ("backdoored", "d_br", "d_st"):
-        model = getattr(result, name, None)
-        found |= {f"{name}_acc": model and model.acc, f"{name}_asr": model and model.asr}
-    found |= dict.fromkeys(blind.NUMBERS)
-    return found | {"weak_attack": result and result.weak_attack, "refused": None, "stopped": None}
-
-
-def _row_file(rows: Path, trial: Trial) -> Path:
-    return rows / f"{trial.number:05d}.json"
-
-
-def _read_row(rows: Path, trial: Trial) -> dict[str, Any] | None:
-    path = _row_file(rows, trial)
-    return read_json(path) if path.exists() else None
-
-
-def _error(rows: Path, trial: Trial) -> str:
-    path = _row_file(rows, trial).with_suffix(".error")
-    return read_json(path)["error"] if path.exists() else "its process died"
+def table_path(sweep: Artifact) -> Path:
+    """Returns the table of a finished sweep."""
+    return sweep.path / TABLE

@@ -1,1 +1,1 @@
-"""Floor 2: the epoch loop, the schedules and the views of images that models are trained on."""
+"""Training of models: the epoch loop, supervised epochs, views of images, rates, settings."""

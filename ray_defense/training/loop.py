@@ -1,71 +1,102 @@
-"""The epoch loop: a list of epochs run in order, checkpointed after each, resumed after the last finished one."""
+"""The epoch loop: epochs run in order, checkpointed after each, resumed after the last one."""
 
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from ray_defense.core.errors import Failed, Refused
-from ray_defense.execution.protocols import Worker
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.execution.protocols import Metrics, Worker
 
-Metrics = dict[str, float]
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 
-def run_epochs(worker: Worker, parts: Mapping[str, Any], epochs: Sequence[Callable[[], Metrics]]) -> list[Metrics]:
-    """Runs every epoch not yet in the checkpoint and returns the metrics of all of them.
+class Stateful(Protocol):
+    """A part of a training that a checkpoint holds: a model (not wrapped) or an optimizer."""
 
-    `parts` maps names to what has `state_dict` and `load_state_dict`: models (unwrapped) and optimizers. An epoch is a
-    function that trains `parts` for one epoch and returns its metrics, the same on every worker.
-    Raises Failed when a metric is not finite, before a checkpoint of it is kept.
+    def state_dict(self) -> Any:
+        """Returns the state."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Takes the state up."""
+
+
+def run_epochs(
+    worker: Worker, parts: Mapping[str, Stateful], epochs: Sequence[Callable[[], Metrics]]
+) -> list[Metrics]:
+    """Runs every epoch that is not yet in the checkpoint.
+
+    Args:
+        worker: This training process.
+        parts: What a checkpoint holds, by name.
+        epochs: Functions that train the parts for one epoch and return its metrics, the same on
+            every worker.
+
+    Returns:
+        The metrics of all epochs, those before the checkpoint included.
+
+    Raises:
+        InputError: If the checkpoint was made on another kind of device.
+        RunError: If a metric is not finite; no checkpoint of that epoch is kept.
     """
-    history: list[Metrics] = []
-    state = worker.load()
-    if state is not None:
-        if state["device"] != worker.device.type:
-            raise Refused(
-                f"the checkpoint was made on {state['device']} and this is {worker.device.type}, whose arithmetic differs: "
-                "resume there, or remove the stage's .work directory"
-            )
-        for name, part in parts.items():
-            part.load_state_dict(state["parts"][name])
-        history = state["history"]
-    for number in range(len(history), len(epochs)):
-        metrics = epochs[number]()
+    history = _restore(worker, parts)
+    for position in range(len(history), len(epochs)):
+        metrics = epochs[position]()
         broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
         if broken:
-            raise Failed(f"epoch {number + 1} of {len(epochs)} gave {broken}: lower the learning rate and run again")
+            raise RunError(
+                f"epoch {position + 1} of {len(epochs)} gave {broken}: "
+                "lower the learning rate and run again"
+            )
         history.append(metrics)
         if worker.rank == 0:
-            state = {name: part.state_dict() for name, part in parts.items()}
-            worker.save({"parts": state, "history": history, "device": worker.device.type})
-        worker.report({"epoch": number + 1, **metrics})
+            states = {name: part.state_dict() for name, part in parts.items()}
+            checkpoint = {"parts": states, "history": history, "device": worker.device.type}
+            worker.save(checkpoint)
+        worker.report_epoch(position + 1, metrics)
     return history
 
 
-def sgd_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Takes one step of the optimizer down `loss`."""
+def _restore(worker: Worker, parts: Mapping[str, Stateful]) -> list[Metrics]:
+    """Loads the newest checkpoint into the parts and returns the metrics of its epochs."""
+    checkpoint = worker.load()
+    if checkpoint is None:
+        return []
+    if checkpoint["device"] != worker.device.type:
+        raise InputError(
+            f"the checkpoint was made on {checkpoint['device']} and this is {worker.device.type}, "
+            "whose arithmetic differs: resume there, or remove the stage's .work directory"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(checkpoint["parts"][name])
+    history: list[Metrics] = checkpoint["history"]
+    return history
+
+
+def take_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Takes one step of the optimizer down the loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 
 def to_device(model: Module, device: torch.device) -> Module:
-    """Returns the model on the device, channels last: its convolutions take a quarter less time so on a CPU, too."""
-    return model.to(device=device, memory_format=torch.channels_last)
+    """Returns the model on the device, channels last: a quarter faster on a CPU, too."""
+    move: Callable[..., Module] = model.to  # its stub does not know `memory_format`
+    return move(device=device, memory_format=torch.channels_last)
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """Returns bfloat16 autocast on a GPU and nothing on the CPU, whose results are compared to the bit."""
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Returns bfloat16 autocast on a GPU; nothing on the CPU, whose results are exact."""
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
-class Mean:
-    """A mean over samples, summed on the device and reduced over the workers once, at the end."""
+class RunningMean:
+    """A mean over samples, summed on the device and over the workers once, at the end."""
 
     def __init__(self, worker: Worker):
         self._worker = worker
@@ -73,7 +104,8 @@ class Mean:
 
     def add(self, total: torch.Tensor, count: int) -> None:
         """Adds a sum over `count` samples."""
-        self._sums += torch.stack((total.detach().to(self._sums), torch.tensor(count).to(self._sums)))
+        total = total.detach().to(self._sums)
+        self._sums += torch.stack((total, torch.tensor(count).to(self._sums)))
 
     def value(self) -> float:
         """Returns the mean over all samples of all workers; 0 where there were none."""

@@ -1,11 +1,21 @@
-"""Settings that every training stage has: its optimizer and its group of workers."""
+"""Settings of training: the optimizer, and a supervised training as a whole."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
+from ray_defense.core.checks import check_at_least
+from ray_defense.core.config import choice
+from ray_defense.execution.worker_group import WorkerGroup
+from ray_defense.models import MODELS
+from ray_defense.models.resnet18 import ResNet18
+from ray_defense.store.artifacts import Artifact
+from ray_defense.training.normalization import Normalization
+from ray_defense.transforms import AUGMENTATIONS
+from ray_defense.transforms.crop_flip import CropFlip
 
-from ray_defense.core.checks import at_least
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -17,24 +27,44 @@ class Sgd:
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
-        at_least("learning_rate", self.learning_rate, 0)
-        at_least("momentum", self.momentum, 0)
-        at_least("weight_decay", self.weight_decay, 0)
+        check_at_least("learning_rate", self.learning_rate, 0)
+        check_at_least("momentum", self.momentum, 0)
+        check_at_least("weight_decay", self.weight_decay, 0)
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.SGD:
-        """Returns the optimizer of `parameters`."""
-        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+    def build(self, parameters: Iterable["torch.nn.Parameter"]) -> "torch.optim.SGD":
+        """Returns the optimizer of some parameters."""
+        import torch
+
+        return torch.optim.SGD(
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
 
 
 @dataclass(frozen=True)
-class Workers:
-    """The group of training processes; part of the science, since batch statistics and sums depend on it."""
+class SupervisedConfig:
+    """A classifier trained by cross-entropy; the defaults are the paper's for CIFAR-10."""
 
-    num_workers: int = 1
-    cpus_per_worker: int = 2  # threads of torch in each
-    resident_bytes: int = 2 << 30  # pixels up to this size stay on the device; beyond it they stream from the shards
+    model: Any = choice(MODELS, default=ResNet18())
+    epochs: int = 200
+    milestones: tuple[int, ...] = (100, 150)  # epochs at which the rate falls to a tenth
+    batch_size: int = 128  # over all workers
+    sgd: Sgd = Sgd(0.01)
+    augmentation: Any = choice(AUGMENTATIONS, default=CropFlip())
+    workers: WorkerGroup = WorkerGroup()
 
     def __post_init__(self) -> None:
-        at_least("num_workers", self.num_workers, 1)
-        at_least("cpus_per_worker", self.cpus_per_worker, 1)
-        at_least("resident_bytes", self.resident_bytes, 0)
+        check_at_least("epochs", self.epochs, 1)
+        check_at_least("batch_size", self.batch_size, 2)
+
+
+@dataclass(frozen=True)
+class SupervisedInputs:
+    """What the training of a classifier takes."""
+
+    config: SupervisedConfig
+    seed: int
+    dataset: Artifact
+    normalization: Normalization

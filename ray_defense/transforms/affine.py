@@ -1,28 +1,36 @@
-"""Translation by a random whole number of pixels, black outside: the second half of the paper's default tau."""
+"""Translation by a random whole number of pixels: the second half of the paper's default tau."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
+from ray_defense.core.checks import check_in_range
 
-from ray_defense.core.checks import in_range
-from ray_defense.transforms.resample import random_window
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
 class Affine:
-    """Moves each image by whole pixels, all equally likely, of at most a fraction of each side."""
+    """Shifts each image by whole pixels, at most a fraction of each side, and fills with black.
+
+    All shifts are equally likely.
+    """
 
     name: ClassVar[str] = "affine"
     num_draws: ClassVar[int] = 2
 
-    translate_fraction: float = 0.2  # largest shift as a share of the side (the paper's default tau)
+    translate_fraction: float = 0.2  # largest shift as a share of the side (the paper's default)
 
     def __post_init__(self) -> None:
-        in_range("translate_fraction", self.translate_fraction, 0, 1)
+        check_in_range("translate_fraction", self.translate_fraction, 0, 1)
 
-    def apply(self, images_BCHW: torch.Tensor, draws_Bn: torch.Tensor) -> torch.Tensor:
+    def apply(self, images_BCHW: "torch.Tensor", draws_Bn: "torch.Tensor") -> "torch.Tensor":
         """Returns [B,C,H,W]; draws 0 and 1 are the shifts along rows and columns."""
+        from ray_defense.transforms.resample import random_window
+
         height, width = images_BCHW.shape[2:]
-        reach = int(self.translate_fraction * height), int(self.translate_fraction * width)
-        return random_window(images_BCHW, reach, draws_Bn)
+        largest_shift = (
+            int(self.translate_fraction * height),
+            int(self.translate_fraction * width),
+        )
+        return random_window(images_BCHW, largest_shift, draws_Bn)

@@ -1,4 +1,4 @@
-"""Transforms one after another, each with its own random stream, so that a draw depends on (key, index) alone (D10)."""
+"""Transforms one after another, each with its own random stream (D10)."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,22 @@ from ray_defense.core.random import stream, uniform
 from ray_defense.transforms.protocol import Transform
 
 
-def apply_all(transforms: Sequence[Transform], images_BCHW: torch.Tensor, key: int, index_B: np.ndarray) -> torch.Tensor:
-    """Returns the images after all transforms, in order: same shape, device and dtype; the images themselves with none.
+def apply_all(
+    transforms: Sequence[Transform], images_BCHW: torch.Tensor, key: int, index_B: np.ndarray
+) -> torch.Tensor:
+    """Returns the images after all transforms, in order.
 
-    `images` are float in [0, 1] before normalization, `index` int [B] as it travels with the samples, `key` a stream's
-    (`core.random.stream`). A transform may occur twice: its place is part of its stream's name. Image i's result does
-    not depend on the rest of the batch.
+    What becomes of an image depends on the key and its own index alone, not on the rest of the
+    batch (D10). A transform may occur twice, because its position is part of its stream's name.
+
+    Args:
+        transforms: The transforms; with none the images themselves are returned.
+        images_BCHW: Float images in [0, 1] before normalization.
+        key: The key of a random stream (see `core.random.stream`).
+        index_B: The indices of the samples, int [B].
+
+    Returns:
+        Images of the same shape, device and dtype.
     """
     for position, transform in enumerate(transforms):
         draws = uniform(stream(key, position, transform.name), index_B, transform.num_draws)

@@ -1,9 +1,10 @@
 """Horizontal mirror image, always (the paper's App. C.5)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,6 @@ class Flip:
     name: ClassVar[str] = "flip"
     num_draws: ClassVar[int] = 0
 
-    def apply(self, images_BCHW: torch.Tensor, draws_Bn: torch.Tensor) -> torch.Tensor:
+    def apply(self, images_BCHW: "torch.Tensor", draws_Bn: "torch.Tensor") -> "torch.Tensor":
         """Returns [B,C,H,W]; `draws_Bn` is empty."""
         return images_BCHW.flip(3)

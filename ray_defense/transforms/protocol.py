@@ -1,19 +1,28 @@
-"""What every transform and augmentation provides: the number of its draws, and a function of images and draws."""
+"""What every transform and augmentation provides: the number of its draws, and its function."""
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 class Transform(Protocol):
-    """A frozen dataclass whose fields are the transform's parameters."""
+    """A frozen dataclass whose fields are the parameters of the transform.
+
+    Its module imports torch inside `apply` alone, so that a configuration costs no such import.
+    """
 
     name: ClassVar[str]
     num_draws: ClassVar[int]  # n, uniform draws an image
 
-    def apply(self, images_BCHW: torch.Tensor, draws_Bn: torch.Tensor) -> torch.Tensor:
-        """Returns images of the same shape, device and dtype; each is a function of its own image and draws alone.
+    def apply(self, images_BCHW: "torch.Tensor", draws_Bn: "torch.Tensor") -> "torch.Tensor":
+        """Returns transformed images; each depends on its own image and its own draws alone.
 
-        Images are float in [0, 1] before normalization, so a fill of 0 is black; draws are float in [0, 1).
-        Inputs are not changed.
+        Args:
+            images_BCHW: Float images in [0, 1] before normalization, so that a fill of 0 is black.
+                They are not changed.
+            draws_Bn: Float draws in [0, 1), one row an image. They are not changed.
+
+        Returns:
+            Images of the same shape, device and dtype.
         """

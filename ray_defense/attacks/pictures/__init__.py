@@ -1,1 +1,1 @@
-"""The picture that comes with Blend-Picture: `picture.png`, as `draw` draws it."""
+"""The picture that comes with Blend-Picture: `picture.png`, as the script `draw` draws it."""

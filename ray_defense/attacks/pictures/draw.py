@@ -1,67 +1,114 @@
-"""Draws `picture.png`: a fox of this project's own design, original work under the project's license (Apache-2.0).
+"""Draws `picture.png`: a fox of this project's own design.
 
-`python -m ray_defense.attacks.pictures.draw FILE` writes it. It copies no other artist's figure; its shapes are large and
-its colors strong, so that they survive being blended faintly into a small image.
+`python -m ray_defense.attacks.pictures.draw FILE` writes it. The fox is original work under the
+project's license (Apache-2.0) and copies no other artist's figure; its shapes are large and its
+colors strong, so that they survive being blended faintly into a small image.
 """
 
 import argparse
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
 SIDE = 128  # pixels
-_FINER = 8  # times larger while drawing, against jagged edges
+_ENLARGEMENT = 8  # how much larger the fox is drawn than it is saved, against jagged edges
 
-NIGHT, MOON = (22, 30, 110), (255, 226, 70)
-FUR, CREAM, INK, NOSE = (240, 96, 16), (255, 250, 236), (24, 14, 20), (12, 8, 12)
-BLUSH, IRIS = (255, 60, 120), (0, 190, 170)
+Color = tuple[int, int, int]
+Point = tuple[float, float]
+
+NIGHT = (22, 30, 110)
+MOON = (255, 226, 70)
+FUR = (240, 96, 16)
+CREAM = (255, 250, 236)
+INK = (24, 14, 20)
+NOSE = (12, 8, 12)
+BLUSH = (255, 60, 120)
+IRIS = (0, 190, 170)
 
 
-def draw() -> Image.Image:
-    """Returns the picture, RGB, SIDE x SIDE pixels; other releases of Pillow may shade an edge otherwise."""
-    large = Image.new("RGB", (SIDE * _FINER, SIDE * _FINER), NIGHT)
-    pen = ImageDraw.Draw(large)
+class _Pen:
+    """Draws shapes given in pixels of the saved picture."""
 
-    def disk(x: float, y: float, across: float, down: float, color: tuple[int, int, int]) -> None:
-        pen.ellipse([round(value * _FINER) for value in (x - across, y - down, x + across, y + down)], fill=color)
+    def __init__(self, canvas: Image.Image):
+        self._pen = ImageDraw.Draw(canvas)
 
-    def polygon(color: tuple[int, int, int], *points: tuple[float, float]) -> None:
-        pen.polygon([(round(x * _FINER), round(y * _FINER)) for x, y in points], fill=color)
+    def disk(self, center: Point, radii: Point, color: Color) -> None:
+        self._pen.ellipse(_box(center, radii), fill=color)
 
-    disk(64, 55, 58, 52, MOON)
-    for side in (-1, 1):
+    def polygon(self, points: Sequence[Point], color: Color) -> None:
+        corners = [(_enlarged(x), _enlarged(y)) for x, y in points]
+        self._pen.polygon(corners, fill=color)
 
-        def x(offset: float, side: int = side) -> float:
-            return 64 + side * offset
+    def arc(self, center: Point, radii: Point, *, start: int, end: int) -> None:
+        box = _box(center, radii)
+        self._pen.arc(box, start, end, fill=INK, width=3 * _ENLARGEMENT)
 
-        polygon(FUR, (x(52), 4), (x(8), 42), (x(46), 74))  # ear
-        polygon(INK, (x(52), 4), (x(34.4), 19.2), (x(50.2), 25))  # its tip
-        polygon(BLUSH, (x(44), 27), (x(22), 42), (x(42), 57))  # its inside
-    disk(64, 74, 50, 40, FUR)
-    for side in (-1, 1):
-        polygon(FUR, (64 + side * 44, 58), (64 + side * 62, 92), (64 + side * 30, 106))  # tuft of the cheek
-        polygon(CREAM, (64, 122), (64 + side * 61, 92), (64 + side * 36, 76), (64, 86))
-        disk(64 + side * 24, 92, 22, 18, CREAM)
-    disk(64, 108, 22, 14, CREAM)
-    polygon(CREAM, (64, 40), (55, 90), (73, 90))  # blaze
-    for side in (-1, 1):
-        eye = 64 + side * 24
-        disk(eye, 70, 12, 14, INK)
-        disk(eye, 71, 9.5, 11.5, IRIS)
-        disk(eye, 71, 6, 8, INK)
-        disk(eye - 3, 66, 3.6, 3.6, CREAM)
-        disk(64 + side * 38, 91, 6.5, 4.5, BLUSH)
-    pen.arc([round(value * _FINER) for value in (48, 88, 64, 108)], 0, 120, fill=INK, width=3 * _FINER)
-    pen.arc([round(value * _FINER) for value in (64, 88, 80, 108)], 60, 180, fill=INK, width=3 * _FINER)
-    disk(64, 93, 10, 7.5, NOSE)
-    disk(61, 90.5, 3, 2, CREAM)
-    return large.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+def draw_fox() -> Image.Image:
+    """Returns the picture, RGB, SIDE x SIDE pixels.
+
+    Another release of Pillow may shade an edge differently.
+    """
+    side = SIDE * _ENLARGEMENT
+    canvas = Image.new("RGB", (side, side), NIGHT)
+    pen = _Pen(canvas)
+    pen.disk((64, 55), (58, 52), MOON)
+    for side_sign in (-1, 1):
+        _draw_ear(pen, side_sign)
+    pen.disk((64, 74), (50, 40), FUR)
+    for side_sign in (-1, 1):
+        _draw_cheek(pen, side_sign)
+    pen.disk((64, 108), (22, 14), CREAM)
+    pen.polygon([(64, 40), (55, 90), (73, 90)], CREAM)  # the blaze
+    for side_sign in (-1, 1):
+        _draw_eye(pen, side_sign)
+    pen.arc((56, 98), (8, 10), start=0, end=120)
+    pen.arc((72, 98), (8, 10), start=60, end=180)
+    pen.disk((64, 93), (10, 7.5), NOSE)
+    pen.disk((61, 90.5), (3, 2), CREAM)
+    return canvas.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
+def _draw_ear(pen: _Pen, side_sign: int) -> None:
+    tip = (64 + side_sign * 52, 4)
+    pen.polygon([tip, (64 + side_sign * 8, 42), (64 + side_sign * 46, 74)], FUR)
+    pen.polygon([tip, (64 + side_sign * 34.4, 19.2), (64 + side_sign * 50.2, 25)], INK)
+    inside = [(64 + side_sign * 44, 27), (64 + side_sign * 22, 42), (64 + side_sign * 42, 57)]
+    pen.polygon(inside, BLUSH)
+
+
+def _draw_cheek(pen: _Pen, side_sign: int) -> None:
+    tuft = [(64 + side_sign * 44, 58), (64 + side_sign * 62, 92), (64 + side_sign * 30, 106)]
+    pen.polygon(tuft, FUR)
+    cheek = [(64, 122), (64 + side_sign * 61, 92), (64 + side_sign * 36, 76), (64, 86)]
+    pen.polygon(cheek, CREAM)
+    pen.disk((64 + side_sign * 24, 92), (22, 18), CREAM)
+
+
+def _draw_eye(pen: _Pen, side_sign: int) -> None:
+    x = 64 + side_sign * 24
+    pen.disk((x, 70), (12, 14), INK)
+    pen.disk((x, 71), (9.5, 11.5), IRIS)
+    pen.disk((x, 71), (6, 8), INK)
+    pen.disk((x - 3, 66), (3.6, 3.6), CREAM)
+    pen.disk((64 + side_sign * 38, 91), (6.5, 4.5), BLUSH)  # the blush below it
+
+
+def _box(center: Point, radii: Point) -> list[int]:
+    x, y = center
+    across, down = radii
+    return [_enlarged(x - across), _enlarged(y - down), _enlarged(x + across), _enlarged(y + down)]
+
+
+def _enlarged(px: float) -> int:
+    return round(px * _ENLARGEMENT)
 
 
 def main() -> None:
     """Writes the picture to the file named on the command line."""
     parser = argparse.ArgumentParser(description="Draws the picture that Blend-Picture blends in.")
     parser.add_argument("file", help="the PNG to write")
-    draw().save(parser.parse_args().file, format="png", optimize=True)
+    draw_fox().save(parser.parse_args().file, format="png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,146 +1,264 @@
-"""Reads FFCV's .beton files (format version 2) without FFCV: RGB images, raw or JPEG, a label and an index each.
+"""Reads FFCV's .beton files without FFCV (format version 2; Leclerc et al., CVPR 2023).
 
-A file is a header, one descriptor a field, one metadata row a sample, pages of images aligned to the page size, and
-the allocation table up to the end. The reader checks all of it first: FFCV trusts these numbers with its memory.
+A file holds a header, one descriptor for each field (image, label and, optionally, index), one row
+of metadata for each sample, pages of images that are aligned to the page size, and an allocation
+table that ends the file. All of it is checked before any of it is used: FFCV trusts these numbers
+with its memory.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodeError
+from ray_defense.data.limits import MAX_SIDE
 from ray_defense.data.shards.jpeg import decode_jpeg
 
 VERSION = 2
-MAX_SIDE = 4096  # pixels: our cap; the format's own is 65,535
-MIN_PAGE, MAX_PAGE = 1 << 21, 1 << 30  # bytes
-JPEG, RAW = 0, 1  # modes of an image
-FIELDS = ((b"image", 2), (b"label", 1), (b"index", 1))  # name, type id: 2 is an RGB image, 1 an int64
+MIN_PAGE_SIZE = 1 << 21  # bytes
+MAX_PAGE_SIZE = 1 << 30
+JPEG = 0  # the mode of an image
+RAW = 1
+# Name and type number of each field; type 2 is an RGB image, type 1 an int64.
+FIELDS = ((b"image", 2), (b"label", 1), (b"index", 1))
 
-HEADER = np.dtype([("version", "<u2"), ("fields", "<u2"), ("page", "<u4"), ("samples", "<u8"), ("table_at", "<u8")])
+# Offsets count bytes from the start of the file.
+HEADER = np.dtype(
+    [
+        ("version", "<u2"),
+        ("num_fields", "<u2"),
+        ("page_size", "<u4"),
+        ("num_samples", "<u8"),
+        ("table_offset", "<u8"),
+    ]
+)
 FIELD = np.dtype([("type_id", "u1"), ("name", "S16"), ("arguments", "V1024")])
-IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("at", "<u8")])
-TABLE = np.dtype([("sample", "<u8"), ("at", "<u8"), ("size", "<u8")])
+IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("offset", "<u8")])
+TABLE = np.dtype([("sample", "<u8"), ("offset", "<u8"), ("size", "<u8")])
 
 
-def sample_dtype(num_fields: int) -> np.dtype:
-    """Returns the dtype of one metadata row of a file with the first `num_fields` of FIELDS."""
-    return np.dtype([("image", IMAGE), ("label", "<i8"), ("index", "<i8")][:num_fields], align=True)
+def sample_dtype(num_fields: int) -> "np.dtype[np.void]":
+    """Returns the type of one row of metadata in a file with the first `num_fields` of FIELDS."""
+    columns: list[Any] = [("image", IMAGE), ("label", "<i8"), ("index", "<i8")]
+    return np.dtype(columns[:num_fields], align=True)
 
 
-def data_start(num_samples: int, num_fields: int, page: int) -> int:
-    """Returns where the pages begin: at the first multiple of `page` after header, descriptors and metadata."""
-    metadata_end = HEADER.itemsize + num_fields * FIELD.itemsize + num_samples * sample_dtype(num_fields).itemsize
-    return -(-metadata_end // page) * page
+def data_start(num_samples: int, num_fields: int, page_size: int) -> int:
+    """Returns the offset of the first page.
+
+    It is the first multiple of the page size after header, descriptors and metadata.
+    """
+    metadata_size = num_samples * sample_dtype(num_fields).itemsize
+    metadata_end = HEADER.itemsize + num_fields * FIELD.itemsize + metadata_size
+    return -(-metadata_end // page_size) * page_size
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The numbers of a checked header."""
+
+    num_fields: int
+    page_size: int
+    num_samples: int
+    table_offset: int
+
+    @property
+    def first_page(self) -> int:
+        return data_start(self.num_samples, self.num_fields, self.page_size)
 
 
 class BetonFile:
-    """A .beton file whose every number has been checked.
+    """A .beton file every number of which has been checked.
 
-    `labels` and `index` are int64 [N], not negative; `image_shape` is (H, W, 3); `jpeg` says whether images are JPEG or
-    raw. Fields are image, label and, optionally, index (else a sample's index is its place in the file). Raises Refused
-    with the reason if the file is anything else: nothing is allocated before the counts fit its size. The header of a
-    JPEG is held against `image_shape` whenever the image is read, before a pixel of it is decoded.
+    Attributes:
+        path: The path of the file.
+        labels: The label of each sample, int64 [N], not negative.
+        index: The index of each sample, int64 [N], not negative; its row in a file without the
+            field `index`.
+        has_index: Whether the file has the field `index`.
+        image_shape: (H, W, 3), the same for all images.
+        jpeg: Whether all images are JPEG; otherwise all are raw pixels.
     """
 
     def __init__(self, path: Path) -> None:
+        """Checks the file and maps it into memory.
+
+        Nothing is allocated before the counts in the header fit the size of the file. A JPEG is
+        held against `image_shape` whenever it is read, before a pixel of it is decoded.
+
+        Raises:
+            InputError: If the file is anything else, with the reason.
+        """
         self.path = Path(path)
         self._require(self.path.is_file(), "it is not a regular file")
         with open(self.path, "rb") as file:
-            samples, self._size = self._checked(file, os.fstat(file.fileno()).st_size)
+            header = self._read_header(file, os.fstat(file.fileno()).st_size)
+            samples = self._read_samples(file, header)
+            self._sizes = self._read_sizes(file, header, samples["image"])
             self._bytes = np.memmap(file, np.uint8, mode="r")
-        self.has_index = "index" in samples.dtype.names
         self.labels = samples["label"].astype(np.int64)
-        self.index = samples["index"].astype(np.int64) if self.has_index else np.arange(len(samples))
+        self.has_index = header.num_fields == len(FIELDS)
+        if self.has_index:
+            self.index = samples["index"].astype(np.int64)
+        else:
+            self.index = np.arange(len(samples))
         self._require(self.labels.min() >= 0, f"label {self.labels.min()} is negative")
         self._require(self.index.min() >= 0, f"index {self.index.min()} is negative")
-        self.image_shape = (int(samples["image"]["height"][0]), int(samples["image"]["width"][0]), 3)
-        self.jpeg = int(samples["image"]["mode"][0]) == JPEG
-        self._at = samples["image"]["at"].astype(np.int64)
+        first = samples["image"][0]
+        self.image_shape = (int(first["height"]), int(first["width"]), 3)
+        self.jpeg = int(first["mode"]) == JPEG
+        self._offsets = samples["image"]["offset"].astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def checked_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Returns `rows` as contiguous int64 [n]; raises Refused unless all are integers in [0, N)."""
+        """Returns rows as contiguous int64 [n].
+
+        Raises:
+            InputError: Unless all are integers in [0, N).
+        """
         rows = np.asarray(rows)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise Refused(f"rows must be a list of integers, not {rows.dtype} {list(rows.shape)}")
+            raise InputError(
+                f"rows must be a list of integers, not {rows.dtype} {list(rows.shape)}"
+            )
         if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise Refused(f"rows must lie in [0, {len(self)}), not reach {rows.min()}..{rows.max()}")
+            raise InputError(
+                f"rows must lie in [0, {len(self)}), not reach {rows.min()}..{rows.max()}"
+            )
         return np.ascontiguousarray(rows, dtype=np.int64)
 
     def images(self, rows: np.ndarray) -> np.ndarray:
-        """Returns a copy of the images in `rows` (int [n], in [0, N)), in that order: uint8 [n, H, W, 3].
+        """Returns a copy of some images.
 
-        Raises Refused for a JPEG that does not decode to that shape.
+        Args:
+            rows: The rows of the images, int [n], in [0, N).
+
+        Returns:
+            uint8 [n, H, W, 3], in the order of `rows`.
+
+        Raises:
+            InputError: For other rows, or for a page that is no JPEG of this shape.
         """
         rows = self.checked_rows(rows)
         if self.jpeg:
             images = np.empty((len(rows), *self.image_shape), np.uint8)
-            for place, row in enumerate(rows.tolist()):
-                images[place] = self._decoded(row)
+            for position, row in enumerate(rows.tolist()):
+                images[position] = self._decode(row)
             return images
-        windows = np.lib.stride_tricks.sliding_window_view(self._bytes, int(np.prod(self.image_shape)))
-        return windows[self._at[rows]].reshape(len(rows), *self.image_shape)
+        image_size = int(np.prod(self.image_shape))
+        windows = np.lib.stride_tricks.sliding_window_view(self._bytes, image_size)
+        flat_images: np.ndarray = windows[self._offsets[rows]]
+        return flat_images.reshape(len(rows), *self.image_shape)
 
-    def _decoded(self, row: int) -> np.ndarray:
-        at, size = int(self._at[row]), int(self._size[row])
+    def _decode(self, row: int) -> np.ndarray:
+        start = int(self._offsets[row])
+        end = start + int(self._sizes[row])
+        height, width, _ = self.image_shape
         try:
-            return decode_jpeg(self._bytes[at : at + size].tobytes(), *self.image_shape[:2])
+            return decode_jpeg(self._bytes[start:end].tobytes(), height, width)
         except DecodeError as error:
-            self._require(False, f"image {row} is no page of this file: {error}")
+            raise self._error(f"image {row} is no page of this file: {error}") from error
 
-    def _require(self, holds: bool, reason: str) -> None:
+    def _error(self, reason: str) -> InputError:
+        return InputError(
+            f"cannot read {str(self.path)!r} as .beton: {reason}; "
+            "write the file again from its source"
+        )
+
+    def _require(self, holds: bool | np.bool, reason: str) -> None:
         if not holds:
-            raise Refused(f"cannot read {str(self.path)!r} as .beton: {reason}; write the file again from its source")
+            raise self._error(reason)
 
-    def _checked(self, file: BinaryIO, num_bytes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the metadata (one row a sample) and the bytes of each image, int64 [N]."""
-        self._require(num_bytes >= HEADER.itemsize, f"{num_bytes} bytes are too few for a header")
-        version, num_fields, page, count, table_at = np.fromfile(file, HEADER, 1)[0].tolist()
+    def _read_header(self, file: BinaryIO, file_size: int) -> _Header:
+        self._require(file_size >= HEADER.itemsize, f"{file_size} bytes are too few for a header")
+        numbers = np.fromfile(file, HEADER, 1)[0]
+        version = int(numbers["version"])
+        num_fields = int(numbers["num_fields"])
+        page_size = int(numbers["page_size"])
+        num_samples = int(numbers["num_samples"])
+        table_offset = int(numbers["table_offset"])
+        header = _Header(num_fields, page_size, num_samples, table_offset=table_offset)
         self._require(version == VERSION, f"format version {version}, not {VERSION}")
-        self._require(MIN_PAGE <= page <= MAX_PAGE and page & (page - 1) == 0, f"page size {page}")
-        self._require(num_fields in (2, 3), f"{num_fields} fields, not image, label and (optionally) index")
-        self._require(count >= 1, "no samples")
-        start = data_start(count, num_fields, page)
-        self._require(start <= table_at <= num_bytes, f"{count} samples and a table at {table_at} in {num_bytes} bytes")
-        rest = num_bytes - table_at
-        self._require(rest == count * TABLE.itemsize, f"an allocation table of {rest} bytes for {count} samples")
+        is_power_of_two = page_size & (page_size - 1) == 0
+        page_size_allowed = MIN_PAGE_SIZE <= page_size <= MAX_PAGE_SIZE and is_power_of_two
+        self._require(page_size_allowed, f"page size {page_size}")
+        self._require(
+            num_fields in (2, 3), f"{num_fields} fields, not image, label and (optionally) index"
+        )
+        self._require(num_samples >= 1, "no samples")
+        self._require(
+            header.first_page <= table_offset <= file_size,
+            f"{num_samples} samples and a table at {table_offset} in {file_size} bytes",
+        )
+        table_size = file_size - table_offset
+        self._require(
+            table_size == num_samples * TABLE.itemsize,
+            f"an allocation table of {table_size} bytes for {num_samples} samples",
+        )
+        return header
 
-        fields = np.fromfile(file, FIELD, num_fields)
-        found = tuple(zip(fields["name"].tolist(), fields["type_id"].tolist(), strict=True))
-        self._require(found == FIELDS[:num_fields], f"fields {found}, not {FIELDS[:num_fields]}")
-        samples = np.fromfile(file, sample_dtype(num_fields), count)
-        image = samples["image"]
-        mode = int(image["mode"][0])
-        known = mode in (JPEG, RAW) and (image["mode"] == mode).all()
-        self._require(known, f"image modes {np.unique(image['mode'])[:9].tolist()}, not all {JPEG} (JPEG) or all {RAW} (raw)")
-        height, width = int(image["height"][0]), int(image["width"][0])
-        same = (image["height"] == height).all() and (image["width"] == width).all()
-        self._require(same, "images of different sizes are not supported")
-        self._require(1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE, f"images of {height}x{width} pixels")
+    def _read_samples(self, file: BinaryIO, header: _Header) -> np.ndarray:
+        """Returns the metadata, one row for each sample; the file stands after the header."""
+        descriptors = np.fromfile(file, FIELD, header.num_fields)
+        names = descriptors["name"].tolist()
+        fields = tuple(zip(names, descriptors["type_id"].tolist(), strict=True))
+        expected_fields = FIELDS[: header.num_fields]
+        self._require(fields == expected_fields, f"fields {fields}, not {expected_fields}")
 
-        file.seek(table_at)
-        table = np.fromfile(file, TABLE, count)
+        samples = np.fromfile(file, sample_dtype(header.num_fields), header.num_samples)
+        images = samples["image"]
+        mode = int(images["mode"][0])
+        height = int(images["height"][0])
+        width = int(images["width"][0])
+        one_known_mode = mode in (JPEG, RAW) and (images["mode"] == mode).all()
+        modes = np.unique(images["mode"])[:9].tolist()
+        self._require(
+            one_known_mode, f"image modes {modes}, not all {JPEG} (JPEG) or all {RAW} (raw)"
+        )
+        one_size = (images["height"] == height).all() and (images["width"] == width).all()
+        self._require(one_size, "images of different sizes are not supported")
+        self._require(
+            1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE, f"images of {height}x{width} pixels"
+        )
+        return samples
+
+    def _read_sizes(self, file: BinaryIO, header: _Header, images: np.ndarray) -> np.ndarray:
+        """Returns the bytes of each image, int64 [N], from the allocation table."""
+        file.seek(header.table_offset)
+        table = np.fromfile(file, TABLE, header.num_samples)
         sizes = table["size"]
-        if mode == RAW:
-            raw = 3 * height * width
-            self._require((sizes == raw).all(), f"the table gives an image another size than {raw} bytes")
-        fit = 1 <= sizes.min() and sizes.max() <= min(page, table_at)  # so that the sums below cannot overflow
-        self._require(fit, f"the table gives an image {sizes.min()} bytes or another {sizes.max()}, in pages of {page}")
-        once = np.array_equal(np.sort(table["sample"]), np.arange(count))
-        self._require(once, "the allocation table does not name each sample once")
-        self._require((table["at"] == image["at"][table["sample"]]).all(), "pointers differ between metadata and table")
-        order = np.argsort(table["at"])
-        at, sizes = table["at"][order], sizes[order]
-        inside = start <= at[0] and at[-1] <= table_at - sizes[-1]
+        if images["mode"][0] == RAW:
+            raw_size = 3 * int(images["height"][0]) * int(images["width"][0])
+            self._require(
+                (sizes == raw_size).all(),
+                f"the table gives an image another size than {raw_size} bytes",
+            )
+        # No image may exceed its page or the data region, so the sums below cannot overflow.
+        max_size = min(header.page_size, header.table_offset)
+        self._require(
+            1 <= sizes.min() and sizes.max() <= max_size,
+            f"the table gives an image {sizes.min()} bytes or another {sizes.max()}, "
+            f"in pages of {header.page_size}",
+        )
+        each_sample_once = np.array_equal(np.sort(table["sample"]), np.arange(header.num_samples))
+        self._require(each_sample_once, "the allocation table does not name each sample once")
+        same_offsets = (table["offset"] == images["offset"][table["sample"]]).all()
+        self._require(same_offsets, "pointers differ between metadata and table")
+
+        table = table[np.argsort(table["offset"])]
+        sizes = table["size"]
+        starts = table["offset"]
+        inside = header.first_page <= starts[0] and starts[-1] <= header.table_offset - sizes[-1]
         self._require(inside, "an image lies outside the data region")
-        self._require((at % page + sizes <= page).all(), "an image crosses a page")
-        self._require((np.diff(at) >= sizes[:-1]).all(), "images overlap")
-        size_of = np.empty(count, np.int64)
-        size_of[table["sample"][order]] = sizes
-        return samples, size_of
+        within_page = (starts % header.page_size + sizes <= header.page_size).all()
+        self._require(within_page, "an image crosses a page")
+        self._require((np.diff(starts) >= sizes[:-1]).all(), "images overlap")
+        size_of_sample = np.empty(header.num_samples, np.int64)
+        size_of_sample[table["sample"]] = sizes
+        return size_of_sample

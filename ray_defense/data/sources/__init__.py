@@ -1,20 +1,16 @@
-"""Where labeled images come from; a source gives decoded samples by their place in it."""
+"""Sources of labeled images, one dataset or file format a module; `SOURCES` names them."""
 
-from ray_defense.data.sources.cifar import Cifar10, Cifar100
-from ray_defense.data.sources.digits import Digits
-from ray_defense.data.sources.image_folder import ImageFolder
-from ray_defense.data.sources.imagenet200 import ImageNet200
-from ray_defense.data.sources.labels import check_labels
-from ray_defense.data.sources.parquet import Parquet
-from ray_defense.data.sources.protocol import Batch, Rejected, Source, SourceInfo, Split
+from ray_defense.core.registry import Registry
+from ray_defense.data.sources.protocol import Source
 
-__all__ = ["SOURCES", "Batch", "Rejected", "Source", "SourceInfo", "Split", "check_labels"]
-
-SOURCES: dict[str, type[Source]] = {
-    "cifar10": Cifar10,
-    "cifar100": Cifar100,
-    "digits": Digits,
-    "image_folder": ImageFolder,
-    "imagenet200": ImageNet200,
-    "parquet": Parquet,
-}
+SOURCES: Registry[type[Source]] = Registry(
+    "ray_defense.data.sources",
+    {
+        "cifar10": "cifar.Cifar10",
+        "cifar100": "cifar.Cifar100",
+        "digits": "digits.Digits",
+        "image_folder": "image_folder.ImageFolder",
+        "imagenet200": "imagenet200.ImageNet200",
+        "parquet": "parquet.Parquet",
+    },
+)

@@ -1,6 +1,7 @@
-"""CIFAR's binary archive (https://www.cs.toronto.edu/~kriz/cifar.html), fetched, verified and read in memory.
+"""CIFAR's binary archives, fetched, verified and unpacked in memory.
 
-There is no pickle in it, and no member becomes a file.
+Source: https://www.cs.toronto.edu/~kriz/cifar.html. The binary version holds no pickle, and no
+member of the archive becomes a file.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,25 +20,43 @@ from pathlib import Path
 import numpy as np
 
 from ray_defense.core.cache import cache_folder
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 
-MAX_ARCHIVE_BYTES = 2**28  # the official ones have 170 MB
-MAX_MEMBER_BYTES = 2**28  # the largest, CIFAR-100's train.bin, has 154 MB
+MAX_ARCHIVE_BYTES = 2**28  # the official archives have 170 MB
+MAX_MEMBER_BYTES = 2**28  # the largest member, CIFAR-100's train.bin, has 154 MB
 _PIXEL_BYTES = 3 * 32 * 32
+_BLOCK_BYTES = 2**20
 _TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
-class Records:
-    """Fixed records of label bytes, of which the last one counts (CIFAR-100: coarse, fine), and 3 planes of 32x32."""
+class RecordFormat:
+    """How an archive stores its samples: fixed records of label bytes and three 32x32 planes."""
 
     train: tuple[str, ...]  # members of the archive, in order
     test: tuple[str, ...]
-    label_bytes: int
+    label_bytes: int  # of which the last counts; CIFAR-100 has the coarse and then the fine label
 
 
-def fetch(url: str, md5: str, remedy: str) -> Path:
-    """Returns the cached file of `url`, downloaded aside and verified first where it is not there; raises Refused."""
+@dataclass(frozen=True, eq=False)
+class ArchiveSplit:
+    """The samples of one split."""
+
+    images: np.ndarray  # uint8 [N, 32, 32, 3]
+    labels: np.ndarray  # int64 [N]
+
+
+def fetch_archive(url: str, md5: str, remedy: str) -> Path:
+    """Returns the cached file of a URL, which is downloaded and verified first if it is missing.
+
+    Args:
+        url: Where the archive is.
+        md5: The checksum of the archive in hexadecimal.
+        remedy: What the user can do instead, for the message of an error.
+
+    Raises:
+        InputError: If the download fails, is too large or has another checksum.
+    """
     target = cache_folder() / url.rsplit("/", 1)[-1]
     if target.exists():
         return target
@@ -44,55 +64,91 @@ def fetch(url: str, md5: str, remedy: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as aside:
             part = Path(aside, "part")
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response, open(part, "wb") as file:
-                while block := response.read(2**20):
-                    file.write(block)
-                    if file.tell() > MAX_ARCHIVE_BYTES:
-                        raise Refused(f"{url} sends more than {MAX_ARCHIVE_BYTES} bytes: {remedy}")
-                file.flush()
-                os.fsync(file.fileno())
-            _verified(part, md5, url)
+            _download(url, part, remedy)
+            _read_verified(part, md5, url)
             os.replace(part, target)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Refused(f"cannot download {url} to {str(target.parent)!r} ({error}): {remedy}") from None
+        raise InputError(
+            f"cannot download {url} to {str(target.parent)!r} ({error}): {remedy}"
+        ) from None
     return target
 
 
-@lru_cache(maxsize=2)  # unpacking takes seconds, and every range of the index needs it
-def load(path: Path, md5: str, records: Records) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns for each split uint8 [N, 32, 32, 3] and int64 [N]; Refused for a wrong checksum, member or size."""
-    data = _verified(path, md5, str(path))
-    wanted = sorted({*records.train, *records.test})
-    found: dict[str, bytes] = {}
+def _download(url: str, target: Path, remedy: str) -> None:
+    with (
+        urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response,
+        open(target, "wb") as file,
+    ):
+        while block := response.read(_BLOCK_BYTES):
+            file.write(block)
+            if file.tell() > MAX_ARCHIVE_BYTES:
+                raise InputError(f"{url} sends more than {MAX_ARCHIVE_BYTES} bytes: {remedy}")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@lru_cache(maxsize=2)  # unpacking takes seconds, and every range of a split needs it
+def load_archive(path: Path, md5: str, records: RecordFormat) -> dict[str, ArchiveSplit]:
+    """Returns the samples of an archive by split, "train" and "test".
+
+    Raises:
+        InputError: If the archive has another checksum, or a member of it is missing or damaged.
+    """
+    data = _read_verified(path, md5, str(path))
+    names = sorted({*records.train, *records.test})
+    members = _read_members(data, names, path)
+    record_bytes = records.label_bytes + _PIXEL_BYTES
+    for name in names:
+        size = len(members.get(name, b""))
+        if size == 0 or size % record_bytes:
+            raise InputError(
+                f"{name} in {str(path)!r} has {size} bytes, no multiple of {record_bytes}: "
+                "fetch the original"
+            )
+    splits = {}
+    for split, split_names in (("train", records.train), ("test", records.test)):
+        split_data = b"".join(members[name] for name in split_names)
+        splits[split] = _parse_records(split_data, records.label_bytes)
+    return splits
+
+
+def _read_members(data: bytes, names: Collection[str], path: Path) -> dict[str, bytes]:
+    """Returns the contents of those members of a tar.gz archive that are files, by name."""
+    members: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
             for member in archive:
-                if member.name in wanted and member.isfile():
-                    if member.size > MAX_MEMBER_BYTES:
-                        raise Refused(f"{member.name} in {str(path)!r} has {member.size} bytes: fetch the original")
-                    found[member.name] = archive.extractfile(member).read()
+                if member.name not in names or not member.isfile():
+                    continue
+                if member.size > MAX_MEMBER_BYTES:
+                    raise InputError(
+                        f"{member.name} in {str(path)!r} has {member.size} bytes: "
+                        "fetch the original"
+                    )
+                content = archive.extractfile(member)
+                assert content is not None  # since it is a file
+                members[member.name] = content.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise Refused(f"cannot read {str(path)!r} as tar.gz ({error}): delete it and fetch it again") from None
-    record = records.label_bytes + _PIXEL_BYTES
-    for name in wanted:
-        size = len(found.get(name, b""))
-        if size == 0 or size % record:
-            raise Refused(f"{name} in {str(path)!r} has {size} bytes, no multiple of {record}: fetch the original")
-    return {
-        split: _split(b"".join(found[name] for name in names), records.label_bytes)
-        for split, names in (("train", records.train), ("test", records.test))
-    }
+        raise InputError(
+            f"cannot read {str(path)!r} as tar.gz ({error}): delete it and fetch it again"
+        ) from None
+    return members
 
 
-def _split(data: bytes, label_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+def _parse_records(data: bytes, label_bytes: int) -> ArchiveSplit:
     rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, label_bytes + _PIXEL_BYTES)
     images = rows[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), rows[:, label_bytes - 1].astype(np.int64)
+    labels = rows[:, label_bytes - 1].astype(np.int64)
+    return ArchiveSplit(np.ascontiguousarray(images), labels)
 
 
-def _verified(path: Path, md5: str, what: str) -> bytes:
+def _read_verified(path: Path, md5: str, shown_name: str) -> bytes:
+    """Returns the bytes of a file; raises InputError if they have another checksum."""
     data = path.read_bytes()
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise Refused(f"{what} has MD5 {found}, not {md5}: it is damaged or another file; delete it and fetch it again")
+    actual_md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if actual_md5 != md5:
+        raise InputError(
+            f"{shown_name} has MD5 {actual_md5}, not {md5}: it is damaged or another file; "
+            "delete it and fetch it again"
+        )
     return data

@@ -1,36 +1,70 @@
-"""Samples to a batch: one that does not decode or has no valid label is rejected with its reason, never replaced."""
+"""Makes a batch of samples: one that does not decode or has no valid label is rejected."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from ray_defense.data.decode import DecodeError
-from ray_defense.data.sources.protocol import Batch, Rejected, SourceInfo
+from ray_defense.data.sources.protocol import Batch, RejectedSample, SourceInfo
 
-Item = TypeVar("Item")
+Content = TypeVar("Content")
 
 
-def collect(samples: Iterable[tuple[int, str, int, Item]], info: SourceInfo, decode: Callable[[Item], np.ndarray]) -> Batch:
-    """Returns the batch of `samples`, each (index, origin, label, item).
+@dataclass(frozen=True, slots=True)
+class UndecodedSample(Generic[Content]):
+    """A sample of a source before it is checked and decoded."""
 
-    `decode` maps an item to uint8 [size, size, 3] or raises DecodeError.
+    index: int  # its position in the split
+    origin: str  # where it came from: a relative path, or "row 17"
+    label: int  # as given, so perhaps invalid
+    content: Content  # what `decode` makes an image of: encoded bytes, a path, pixels
+
+
+def collect_batch(
+    samples: Iterable[UndecodedSample[Content]],
+    info: SourceInfo,
+    decode: Callable[[Content], np.ndarray],
+) -> Batch:
+    """Returns samples as a batch.
+
+    A sample that does not decode, or whose label is not in range(num_classes), is rejected with
+    the reason and never replaced.
+
+    Args:
+        samples: The samples of a range, by ascending index.
+        info: What the source holds.
+        decode: Returns the image of a sample from its content, uint8 [size, size, 3], or raises
+            DecodeError.
     """
-    rows, images, rejected = [], [], []
-    for index, origin, label, item in samples:
+    index: list[int] = []
+    images: list[np.ndarray] = []
+    labels: list[int] = []
+    origin: list[str] = []
+    rejected: list[RejectedSample] = []
+    for sample in samples:
         try:
-            if not 0 <= label < info.num_classes:
-                missing = " (or there is none)" if label == -1 else ""
-                raise DecodeError(f"label {label}{missing} is not in 0..{info.num_classes - 1}")
-            images.append(decode(item))
+            _check_label(sample.label, info.num_classes)
+            image = decode(sample.content)
         except DecodeError as error:
-            rejected.append(Rejected(index, origin, str(error)))
-        else:
-            rows.append((index, origin, label))
+            rejected.append(RejectedSample(sample.index, sample.origin, str(error)))
+            continue
+        index.append(sample.index)
+        images.append(image)
+        labels.append(sample.label)
+        origin.append(sample.origin)
+    no_images = np.zeros((0, info.size, info.size, 3), dtype=np.uint8)
     return Batch(
-        index=np.array([row[0] for row in rows], dtype=np.int64),
-        images=np.stack(images) if images else np.zeros((0, info.size, info.size, 3), dtype=np.uint8),
-        labels=np.array([row[2] for row in rows], dtype=np.int64),
-        origin=tuple(row[1] for row in rows),
+        index=np.array(index, dtype=np.int64),
+        images=np.stack(images) if images else no_images,
+        labels=np.array(labels, dtype=np.int64),
+        origin=tuple(origin),
         rejected=tuple(rejected),
     )
+
+
+def _check_label(label: int, num_classes: int) -> None:
+    if not 0 <= label < num_classes:
+        missing = " (or there is none)" if label == -1 else ""
+        raise DecodeError(f"label {label}{missing} is not in 0..{num_classes - 1}")

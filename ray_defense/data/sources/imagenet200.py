@@ -1,4 +1,7 @@
-"""A subset of ImageNet (Deng et al., CVPR 2009) as image folders: 200 classes, as the paper and Tiny-ImageNet take."""
+"""A subset of ImageNet (Deng et al., CVPR 2009) as folders of images, one folder a class.
+
+It has 200 classes, as in the paper and in Tiny-ImageNet.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,19 +9,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from ray_defense.core.checks import at_least, in_range
-from ray_defense.core.errors import Refused
-from ray_defense.data.shards.beton import MAX_SIDE
-from ray_defense.data.sources.class_folders import ClassFolders, class_names, there
-from ray_defense.data.sources.protocol import Batch, SourceInfo, Split, make_absolute
+from ray_defense.core.checks import check_at_least, check_in_range
+from ray_defense.core.errors import InputError
+from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
+from ray_defense.data.sources.class_folders import (
+    ClassFolders,
+    is_folder_or_link,
+    list_class_names,
+)
+from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
 
 
 @dataclass(frozen=True)
 class ImageNet200:
-    """`<path>/train/<class>/**` and, for the test set, `<path>/val/<class>/**` (or `test/`); see `ClassFolders`.
+    """Images in `<path>/train/<class>/**` and, for the test set, in `<path>/val/<class>/**`.
 
-    Images of any size become `size` x `size` as `decode_image` has it: antialiased bilinear, the whole image, so that
-    the aspect ratio is not kept. Refused unless there are `num_classes` class folders, the same in both sets.
+    `test/` serves where there is no `val/`, and `ClassFolders` says which files are samples. Images
+    of any size become `size` x `size` pixels by `decode_image`: antialiased bilinear interpolation
+    of the whole image, which does not keep its aspect ratio.
+
+    Every method raises InputError unless there are `num_classes` class folders, the same in both
+    sets.
     """
 
     name: ClassVar[str] = "imagenet200"
@@ -27,41 +38,61 @@ class ImageNet200:
     num_classes: int = 200  # class folders that must be there
 
     def __post_init__(self) -> None:
-        in_range("size", self.size, 8, MAX_SIDE)
-        at_least("num_classes", self.num_classes, 2)
+        check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        check_at_least("num_classes", self.num_classes, 2)
         make_absolute(self, "path")
 
     def info(self) -> SourceInfo:
         return self._folders().info(self.size)
 
-    def labels(self, split: Split) -> np.ndarray:
+    def labels(self, split: SourceSplit) -> np.ndarray:
         return self._folders().labels(split)
 
-    def signature(self, split: Split) -> str:
+    def signature(self, split: SourceSplit) -> str:
         return self._folders().signature(split)
 
-    def read(self, split: Split, lo: int, hi: int) -> Batch:
-        return self._folders().read(split, lo, hi, self.size)
+    def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        return self._folders().read(split, low, high, size=self.size)
 
     def _folders(self) -> ClassFolders:
         root = Path(self.path)
-        if not self.path or not there(root / "train"):
-            raise Refused(f"no folder {str(root / 'train')!r}: set path to one with train/<class>/ and val/<class>/")
-        test = next((root / name for name in ("val", "test") if there(root / name)), None)
-        folders = ClassFolders(root, root / "train", test)
-        names = class_names(folders.train)
+        train = root / "train"
+        if not self.path or not is_folder_or_link(train):
+            raise InputError(
+                f"no folder {str(train)!r}: set path to one with train/<class>/ and val/<class>/"
+            )
+        test = _test_folder(root)
+        folders = ClassFolders(root, train, test)
+        names = list_class_names(train)
         if len(names) != self.num_classes:
-            raise Refused(
-                f"{str(folders.train)!r} has {len(names)} class folders ({_some(names)}), not {self.num_classes}: "
-                "put those of the subset there, or set num_classes"
+            raise InputError(
+                f"{str(train)!r} has {len(names)} class folders ({_first_few(names)}), "
+                f"not {self.num_classes}: put the folders of the subset there, or set num_classes"
             )
-        if test and (others := class_names(test)) != names:
-            raise Refused(
-                f"{str(test)!r} has {len(others)} class folders ({_some(others)}), of which {len({*others} & {*names})} are "
-                f"among the {len(names)} of {str(folders.train)!r}: sort its images into the same class folders"
-            )
+        if test is not None:
+            _check_same_classes(train, names, test)
         return folders
 
 
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+def _test_folder(root: Path) -> Path | None:
+    for name in ("val", "test"):
+        if is_folder_or_link(root / name):
+            return root / name
+    return None
+
+
+def _check_same_classes(train: Path, train_names: tuple[str, ...], test: Path) -> None:
+    test_names = list_class_names(test)
+    if test_names == train_names:
+        return
+    num_shared = len({*test_names} & {*train_names})
+    raise InputError(
+        f"{str(test)!r} has {len(test_names)} class folders ({_first_few(test_names)}), of which "
+        f"{num_shared} are among the {len(train_names)} of {str(train)!r}: "
+        "sort its images into the same class folders"
+    )
+
+
+def _first_few(names: tuple[str, ...]) -> str:
+    text = ", ".join(repr(name) for name in names[:3])
+    return text + ", ..." if len(names) > 3 else text

@@ -1,34 +1,53 @@
-"""Whether the labels of a dataset can be worked with at all."""
+"""Checks whether a classifier can be trained on the labels of a dataset at all."""
 
 import numpy as np
 
-from ray_defense.core.errors import Refused
+from ray_defense.core.errors import InputError
 
-MAX_INVALID_FRACTION = 0.01  # above it the mistake is in the dataset, not in a few samples
-_SHOWN = 10  # classes or values named in a message
+# A larger fraction of invalid labels is a mistake in the dataset, not in a few samples.
+MAX_INVALID_FRACTION = 0.01
+_NUM_SHOWN = 10  # classes or values that a message names
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> tuple[str, ...]:
-    """Returns notes on empty classes and classes of one; `labels` is int64 [N].
+    """Returns notes on classes that have no sample or only one.
 
-    Raises Refused without samples, with more than 1 % of the labels outside range(num_classes), or with one class only.
+    Args:
+        labels: The labels of the training set as given, int64 [N].
+        num_classes: Labels outside range(num_classes) are invalid.
+
+    Raises:
+        InputError: If there are no samples, if more than 1 % of the labels are invalid, or if the
+            valid ones name one class only.
     """
     if len(labels) == 0:
-        raise Refused("the training set has no samples: check the path of the source")
+        raise InputError("the training set has no samples: check the path of the source")
     valid = (labels >= 0) & (labels < num_classes)
     num_invalid = int(len(labels) - valid.sum())
     if num_invalid > MAX_INVALID_FRACTION * len(labels):
-        raise Refused(
+        examples = _first_few(np.unique(labels[~valid]))
+        raise InputError(
             f"{num_invalid} of {len(labels)} labels are outside 0..{num_classes - 1}, such as "
-            f"{_some(np.unique(labels[~valid]))} (-1 may be a missing or fractional one): correct them or num_classes"
+            f"{examples} (-1 may be a missing or fractional one): correct them or num_classes"
         )
     counts = np.bincount(labels[valid], minlength=num_classes)
     if np.count_nonzero(counts) < 2:
-        raise Refused(f"every sample has label {int(counts.argmax())}: a classifier needs at least two classes")
-    found = (("without a sample", np.flatnonzero(counts == 0)), ("with a single sample", np.flatnonzero(counts == 1)))
-    return tuple(f"classes {what}: {_some(classes)}" for what, classes in found if len(classes))
+        raise InputError(
+            f"every sample has label {int(counts.argmax())}: "
+            "a classifier needs at least two classes"
+        )
+    notes = []
+    empty_classes = np.flatnonzero(counts == 0)
+    if len(empty_classes):
+        notes.append(f"classes without a sample: {_first_few(empty_classes)}")
+    classes_of_one = np.flatnonzero(counts == 1)
+    if len(classes_of_one):
+        notes.append(f"classes with a single sample: {_first_few(classes_of_one)}")
+    return tuple(notes)
 
 
-def _some(values: np.ndarray) -> str:
-    shown = ", ".join(str(value) for value in values[:_SHOWN].tolist())
-    return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
+def _first_few(values: np.ndarray) -> str:
+    text = ", ".join(str(value) for value in values[:_NUM_SHOWN].tolist())
+    if len(values) > _NUM_SHOWN:
+        text += f" and {len(values) - _NUM_SHOWN} more"
+    return text

@@ -1,4 +1,8 @@
-"""What every source of labeled images answers: its classes, its labels, and decoded batches by place in the source."""
+"""What a source of labeled images answers: its classes, its labels, and decoded ranges of samples.
+
+To add a source, write a frozen dataclass that has the methods of `Source` in a module of this
+package, and name it in `SOURCES`. See `digits` for a short one.
+"""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-Split = Literal["train", "test"]
+SourceSplit = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -15,53 +19,91 @@ class SourceInfo:
 
     num_classes: int
     class_names: tuple[str, ...]  # in label order
-    size: int  # pixels; images become size x size
+    size: int  # pixels; every image becomes size x size
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedSample:
     """A sample that is left out."""
 
-    index: int  # place in the source
-    origin: str  # relative path, or "row 17"
+    index: int  # its position in the split
+    origin: str  # where it came from: a relative path, or "row 17"
     reason: str
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The samples of a range of a source; `index` has a hole for every rejected one."""
+    """The samples of a range of a split; `index` has a gap for every rejected one."""
 
-    index: np.ndarray  # int64 [n], place in the source, ascending
+    index: np.ndarray  # int64 [n], positions in the split, ascending
     images: np.ndarray  # uint8 [n, size, size, 3]
     labels: np.ndarray  # int64 [n], in range(num_classes)
-    origin: tuple[str, ...]  # relative path, or "row 17"
-    rejected: tuple[Rejected, ...]
-
-
-def make_absolute(source: object, field: str) -> None:
-    """Makes a path of a source being made absolute, since workers run in other directories; an empty one stays."""
-    path = getattr(source, field)
-    if path:
-        object.__setattr__(source, field, os.path.abspath(os.path.expanduser(path)))
+    origin: tuple[str, ...]  # where each came from: a relative path, or "row 17"
+    rejected: tuple[RejectedSample, ...]
 
 
 class Source(Protocol):
-    """A frozen dataclass of parameters; every answer depends on them and on the files alone, in any process."""
+    """A training split of labeled images and, where there is one, a test split.
+
+    A source is a frozen dataclass. Its fields are its parameters: each can be set on the command
+    line, and all enter the fingerprint of everything that is made from the source, so only what
+    changes its samples should be a field. Parameters are checked in `__post_init__`, which also
+    makes paths absolute (`make_absolute`), since workers run in other directories.
+
+    A source is pickled and sent to many processes, each of which reads some ranges. Its answers
+    must therefore depend on its fields and on the files behind it alone. A sample is identified by
+    its position in its split, in an order that never changes while the files stay the same; a
+    sample that cannot be read keeps its position and is rejected.
+
+    Attributes:
+        name: The name of the class in `SOURCES`.
+    """
 
     name: ClassVar[str]
 
     def info(self) -> SourceInfo:
-        """Returns the classes and the image size; raises Refused where there is no training split."""
-        ...
+        """Returns the classes and the size of the images.
 
-    def labels(self, split: Split) -> np.ndarray:
-        """Returns int64 [N] as given, -1 for a missing or fractional one; [0] where there is no test split."""
-        ...
+        Raises:
+            InputError: If there is no training split.
+        """
 
-    def signature(self, split: Split) -> str:
-        """Returns a text that changes when the files behind a split do; it enters the key of what is made from them."""
-        ...
+    def labels(self, split: SourceSplit) -> np.ndarray:
+        """Returns the labels of a split as they are given, without reading images.
 
-    def read(self, split: Split, lo: int, hi: int) -> Batch:
-        """Returns the samples lo..hi-1 (clamped), each decoded or rejected with its reason."""
-        ...
+        They need not be valid: a missing or fractional label is -1, and others may lie outside
+        range(num_classes). `read` rejects such samples.
+
+        Returns:
+            int64 [N]; [0] for the test split of a source that has none.
+
+        Raises:
+            InputError: If there is no training split.
+        """
+
+    def signature(self, split: SourceSplit) -> str:
+        """Returns a text that changes whenever the files behind a split change.
+
+        It enters the key of everything that is made from the split. It should cost little: see
+        `files_signature`, which reads no file. A source without files returns a constant.
+        """
+
+    def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        """Returns the samples at positions low to high - 1 of a split.
+
+        Positions outside the split are ignored. Each sample is either decoded or listed in
+        `Batch.rejected` with the reason; none is replaced or silently left out. Files are not
+        trusted: decode them with `decode_image`, and let `collect_batch` make the batch.
+        """
+
+
+def make_absolute(source: object, field: str) -> None:
+    """Makes a path of a source absolute while the source is created; an empty path stays empty.
+
+    Args:
+        source: A frozen dataclass, in its `__post_init__`.
+        field: The name of the field that holds the path.
+    """
+    path = getattr(source, field)
+    if path:
+        object.__setattr__(source, field, os.path.abspath(os.path.expanduser(path)))

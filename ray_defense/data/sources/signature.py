@@ -1,4 +1,4 @@
-"""What tells that the files of a source are no longer those they were, without reading them: names, sizes, times."""
+"""Tells that the files of a source have changed, from their names, sizes and times alone."""
 
 import hashlib
 import os
@@ -7,7 +7,14 @@ from pathlib import Path
 
 
 def files_signature(root: Path, files: Iterable[str]) -> str:
-    """Returns a hash of (path relative to `root`, bytes, time of the last change) of each file, links not followed."""
+    """Returns a hash of the name, the size and the time of the last change of each file.
+
+    No file is read, and links are not followed.
+
+    Args:
+        root: A folder.
+        files: The paths of the files relative to `root`, which are their names; their order counts.
+    """
     digest = hashlib.sha256()
     for file in files:
         status = os.lstat(root / file)

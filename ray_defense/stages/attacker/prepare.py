@@ -1,125 +1,112 @@
-"""source --arm--> an attack ready to stamp: what some attacks need is made here, once, and shared by sweeps."""
+"""source --prepare--> an attack ready to stamp, and the step of the asset that it needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import Any
 
-from ray_defense.attacks import Attack
-from ray_defense.core.checks import at_least
+from ray_defense.attacks.protocol import Attack
 from ray_defense.core.errors import look_up
-from ray_defense.data.sources import Source
-from ray_defense.execution.protocols import TrainJob
-from ray_defense.stages import ingest as shard
-from ray_defense.stages.attacker import encoder, picture, surrogate, trojan_patch
-from ray_defense.stages.attacker.encoder import Encoder
-from ray_defense.stages.attacker.material import Armed, Material
-from ray_defense.stages.backdoored import Backdoor
-from ray_defense.stages.context import Context, train_missing
-from ray_defense.stages.ingest import Shard
-from ray_defense.store.artifacts import Artifact
+from ray_defense.data.sources.protocol import Source
+from ray_defense.execution.steps import Step
+from ray_defense.stages.attacker.attacker_config import AttackerConfig
+from ray_defense.stages.attacker.picture import picture_asset, picture_step
+from ray_defense.stages.attacker.prepared_attack import AttackAsset, PreparedAttack
+from ray_defense.stages.attacker.ssba_encoder import ssba_encoder_asset, ssba_encoder_step
+from ray_defense.stages.attacker.surrogate import surrogate_asset, surrogate_step
+from ray_defense.stages.attacker.trojan_patch import trojan_patch_step
+from ray_defense.stages.context import PlanContext
+from ray_defense.stages.ingest import IngestConfig, ingest_step
 
 
 @dataclass(frozen=True)
-class Attacker:
-    """The attacker's own means; their seed is apart from the run's, so that runs of many seeds share them."""
+class Workplace:
+    """What the attacker works with: the clean images, and how networks are trained on them."""
 
-    seed: int = 0
-    surrogate: Backdoor = Backdoor()  # a classifier of the clean images, into which Trojan and CL look
-    encoder: Encoder = Encoder()  # SSBA's
-
-    def __post_init__(self) -> None:
-        at_least("attacker.seed", self.seed, 0)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What an attack needs: where it will stand, and how it is made where the store does not hold it."""
-
-    material: Material
-    make: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What orders are made with; the clean images are those of the source before anybody poisons them."""
-
-    attacker: Attacker
-    cut: Shard
+    config: AttackerConfig
+    ingest_config: IngestConfig
     source: Source
-    context: Context
+    context: PlanContext  # with the attacker's seed
 
-    @cached_property
-    def clean(self) -> Artifact:
-        """Where the shards of the clean images stand; asked for once, since the files may change under a long order."""
-        return shard.place(self.cut, self.source, self.context)
-
-    def train(self, job: TrainJob) -> None:
-        """Shards the clean images and trains on them."""
-        shard.run(self.cut, self.source, self.context)
-        train_missing(self.context, [job])
+    def clean_step(self) -> Step:
+        """Returns the step of the clean dataset."""
+        return ingest_step(self.ingest_config, self.source, self.context)
 
 
-def arm(attack: Attack, attacker: Attacker, cut: Shard, source: Source, context: Context) -> Armed:
-    """Returns the attack with where its material stands, made or not."""
-    order = _order(attack, attacker, cut, source, context)
-    return Armed(attack, order and order.material)
+@dataclass(frozen=True)
+class Preparation:
+    """An attack with its asset, and the step that makes the asset."""
+
+    attack: PreparedAttack
+    step: Step | None
 
 
-def make(attack: Attack, attacker: Attacker, cut: Shard, source: Source, context: Context) -> Armed:
-    """Makes what is missing of what `attack` needs and returns the attack ready to stamp."""
-    order = _order(attack, attacker, cut, source, context)
-    if order is not None:
-        order.make()
-    return Armed(attack, order and order.material)
+def prepare_attack(
+    attack: Attack,
+    config: AttackerConfig,
+    ingest_config: IngestConfig,
+    *,
+    source: Source,
+    context: PlanContext,
+) -> Preparation:
+    """Returns an attack ready to stamp once the step of its asset is made.
+
+    Args:
+        attack: The attack.
+        config: How the attacker's networks are trained.
+        ingest_config: How the clean dataset is cut.
+        source: The clean images.
+        context: The surroundings of the plan.
+    """
+    if attack.requires is None:
+        return Preparation(PreparedAttack(attack), None)
+    own_context = replace(context, seed=config.seed)
+    workplace = Workplace(config, ingest_config, source, context=own_context)
+    make_asset = look_up(_ASSETS, "asset", attack.requires)
+    step, asset = make_asset(attack, workplace)
+    return Preparation(PreparedAttack(attack, asset), step)
 
 
-def _order(attack: Attack, attacker: Attacker, cut: Shard, source: Source, context: Context) -> Order | None:
-    if attack.needs is None:
-        return None
-    shop = Workshop(attacker, cut, source, replace(context, seed=attacker.seed))
-    return look_up(ORDERS, "material", attack.needs)(attack, shop)
+def _surrogate(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:
+    config = workplace.config.surrogate
+    step = surrogate_step(config, workplace.clean_step(), workplace.context)
+    num_classes = workplace.source.info().num_classes
+    return step, surrogate_asset(step.artifact, config, num_classes, workplace.context)
 
 
-def _surrogate(attack: Attack, shop: Workshop) -> Order:
-    config = shop.attacker.surrogate
-    job = surrogate.job(config, shop.clean, shop.context)
-    material = surrogate.material(job.artifact, config, shop.source.info().num_classes, shop.context)
-    return Order(material, lambda: shop.train(job))
-
-
-def _trojan_patch(attack: Attack, shop: Workshop) -> Order:
+def _trojan_patch(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:
     if attack.pattern is not None:
-        return _file(attack.pattern, shop)
-    config, num_classes = shop.attacker.surrogate, shop.source.info().num_classes
-    job = surrogate.job(config, shop.clean, shop.context)
-    artifact = trojan_patch.place(attack, job.artifact, shop.clean, shop.context)
-
-    def make_patch() -> None:
-        shop.train(job)
-        trojan_patch.make(artifact, attack, job.artifact, config.model, num_classes, shop.clean, shop.context)
-
-    return Order(picture.material(artifact), make_patch)
-
-
-def _picture(attack: Attack, shop: Workshop) -> Order:
-    return _file(attack.picture, shop)
+        return _picture_file(attack.pattern, workplace)
+    config = workplace.config.surrogate
+    clean = workplace.clean_step()
+    step = trojan_patch_step(
+        attack,
+        config.model,
+        workplace.source.info().num_classes,
+        surrogate=surrogate_step(config, clean, workplace.context),
+        clean=clean,
+        context=workplace.context,
+    )
+    return step, picture_asset(step.artifact)
 
 
-def _file(path: str | None, shop: Workshop) -> Order:
-    size = shop.source.info().size
-    artifact = picture.place(path, size, shop.context)
-    return Order(picture.material(artifact), lambda: picture.make(artifact, path, size, shop.context))
+def _picture(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:
+    return _picture_file(attack.picture, workplace)
 
 
-def _encoder(attack: Attack, shop: Workshop) -> Order:
-    config = shop.attacker.encoder
-    job = encoder.job(config, shop.clean, shop.context)
-    return Order(encoder.material(job.artifact, config), lambda: shop.train(job))
+def _picture_file(file: str | None, workplace: Workplace) -> tuple[Step, AttackAsset]:
+    step = picture_step(file, workplace.source.info().size, workplace.context)
+    return step, picture_asset(step.artifact)
 
 
-ORDERS: dict[str, Callable[[Attack, Workshop], Order]] = {
+def _ssba_encoder(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:
+    config = workplace.config.encoder
+    step = ssba_encoder_step(config, workplace.clean_step(), workplace.context)
+    return step, ssba_encoder_asset(step.artifact, config)
+
+
+_ASSETS: dict[str, Callable[[Any, Workplace], tuple[Step, AttackAsset]]] = {
     "surrogate": _surrogate,
     "trojan_patch": _trojan_patch,
     "picture": _picture,
-    "ssba_encoder": _encoder,
+    "ssba_encoder": _ssba_encoder,
 }

@@ -1,60 +1,109 @@
-"""surrogate --trojan_patch--> the patch that drives chosen neurons of it (Liu et al., NDSS 2018)."""
+"""surrogate --trojan_patch--> the patch that drives chosen neurons (Liu et al., NDSS 2018)."""
 
-import time
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from ray_defense.attacks.trojan import Trojan, optimize_patch
+from ray_defense.attacks.trojan import Trojan
 from ray_defense.core.files import write_json
 from ray_defense.core.random import permutation, stream
-from ray_defense.data.suspect_dataset import ShardSet
-from ray_defense.execution.local import threads
-from ray_defense.models import incoming_strength
-from ray_defense.stages.attacker import picture
-from ray_defense.stages.attacker.surrogate import load_network
-from ray_defense.stages.context import Context
+from ray_defense.execution.protocols import Executor
+from ray_defense.execution.steps import FunctionWork, Step
+from ray_defense.models.protocol import Model
+from ray_defense.stages.attacker.picture import save_picture
+from ray_defense.stages.attacker.surrogate import load_surrogate_network
+from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
+from ray_defense.training.normalization import Normalization
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = 1
 NUM_CANVAS = 64  # clean images on which the patch is optimized
 
 
-def place(attack: Trojan, surrogate: Artifact, clean: Artifact, context: Context) -> Artifact:
-    """Returns where the patch of `attack` on this surrogate stands."""
-    inputs = {"surrogate": surrogate, "clean": clean}
-    return context.place("trojan_patch", VERSION, attack, inputs, **context.settings)
+@dataclass(frozen=True)
+class TrojanPatchInputs:
+    """What the optimization of the patch takes."""
+
+    attack: Trojan
+    seed: int
+    surrogate: Artifact
+    model: Model  # of the surrogate
+    num_classes: int
+    clean: Artifact
+    normalization: Normalization
 
 
-def make(
-    artifact: Artifact, attack: Trojan, surrogate: Artifact, model: Any, num_classes: int, clean: Artifact, context: Context
-) -> None:
-    """Optimizes the patch on the surrogate (built by `model`) and some of the `clean` images it was trained on."""
-    with context.store.claim(artifact) as missing:
-        if not missing:
-            return
-        start = time.perf_counter()
-        network = load_network(surrogate.path, model, num_classes)
+def trojan_patch_step(
+    attack: Trojan,
+    model: Model,
+    num_classes: int,
+    *,
+    surrogate: Step,
+    clean: Step,
+    context: PlanContext,
+) -> Step:
+    """Returns the step that optimizes the patch of an attack.
 
-        def features(images_BCHW: torch.Tensor) -> torch.Tensor:
-            return network(context.normalization.apply(images_BCHW))[0]
+    Args:
+        attack: The attack with its parameters.
+        model: The configuration of the surrogate's network.
+        num_classes: Of the source.
+        surrogate: The step of the surrogate.
+        clean: The step of the dataset that it was trained on.
+        context: The surroundings of the plan.
+    """
+    needs = {"surrogate": surrogate, "clean": clean}
+    artifact = context.locate(
+        "trojan_patch", VERSION, attack, needs, normalization=context.normalization
+    )
+    inputs = TrojanPatchInputs(
+        attack=attack,
+        seed=context.seed,
+        surrogate=surrogate.artifact,
+        model=model,
+        num_classes=num_classes,
+        clean=clean.artifact,
+        normalization=context.normalization,
+    )
+    work = FunctionWork(partial(_optimize, inputs))
+    return Step(artifact, needs=(surrogate, clean), work=work)
 
-        images, key = canvas(clean, context.seed), stream(context.seed, "trojan_patch")
-        with threads(1):
-            found = optimize_patch(features, incoming_strength(network), images, attack, key)
-        picture.save(artifact, found.pattern)
-        driven = {"neurons": found.neurons, "activation_before": found.before, "activation_after": found.after}
-        write_json(artifact.work / "metrics.json", driven)
-        artifact.publish(time.perf_counter() - start)
+
+def _optimize(inputs: TrojanPatchInputs, artifact: Artifact, executor: Executor) -> None:
+    from ray_defense.attacks.trojan_optimization import optimize_patch
+    from ray_defense.execution.device import torch_threads
+    from ray_defense.models.connections import incoming_strength
+
+    network = load_surrogate_network(inputs.surrogate.path, inputs.model, inputs.num_classes)
+
+    def features_of(images_BCHW: "torch.Tensor") -> "torch.Tensor":
+        features_BD: torch.Tensor
+        features_BD, _ = network(inputs.normalization.apply(images_BCHW))
+        return features_BD
+
+    canvas = draw_canvas(inputs.clean, inputs.seed)
+    key = stream(inputs.seed, "trojan_patch")
+    with torch_threads(1):
+        strength = incoming_strength(network)
+        optimized = optimize_patch(features_of, strength, canvas, attack=inputs.attack, key=key)
+    save_picture(artifact, optimized.pattern)
+    metrics = {
+        "neurons": optimized.neurons,
+        "activation_before": optimized.before,
+        "activation_after": optimized.after,
+    }
+    write_json(artifact.work / "metrics.json", metrics)
 
 
-def canvas(clean: Artifact, seed: int) -> np.ndarray:
-    """Returns NUM_CANVAS images uint8 [B, H, W, 3], or all where there are fewer, drawn from the shards `clean`."""
-    shards = ShardSet(clean.path)
-    chosen = np.sort(permutation(stream(seed, "trojan_patch", "canvas"), shards.num_samples)[:NUM_CANVAS])
-    parts = [
-        shards.open(int(number)).images(shards.row[chosen][shards.shard[chosen] == number].astype(np.int64))
-        for number in np.unique(shards.shard[chosen])
-    ]
-    return np.concatenate(parts)
+def draw_canvas(clean: Artifact, seed: int) -> np.ndarray:
+    """Returns NUM_CANVAS random images of a dataset, uint8 [B, H, W, 3], or all if it has fewer."""
+    from ray_defense.data.suspect_dataset import SuspectDataset
+
+    dataset = SuspectDataset(clean.path)
+    order = permutation(stream(seed, "trojan_patch", "canvas"), dataset.num_samples)
+    return dataset.read_images(np.sort(order[:NUM_CANVAS]))

@@ -1,0 +1,56 @@
+"""`ray-defense run`, `demo` and `score`: a recipe, its progress, its numbers and where they are."""
+
+import argparse
+import json
+from dataclasses import dataclass
+
+from ray_defense.cli.parser import CommandParser
+from ray_defense.cli.work_options import (
+    DEFAULT_RECIPE,
+    RECIPES_HELP,
+    WorkOptions,
+    add_work_options,
+)
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Runs a recipe and prints its table, or prints the configuration that would run."""
+
+    fixed_recipe: str | None = None  # None: the recipe is an argument
+    assignments: tuple[str, ...] = ()  # they win over the user's
+
+    def add_options(self, parser: CommandParser) -> None:
+        if self.fixed_recipe is None:
+            parser.add_argument("recipe", help=RECIPES_HELP)
+        add_work_options(parser)
+        parser.add_argument(
+            "--print-config",
+            action="store_true",
+            help="print the configuration that would run, as JSON",
+        )
+
+    def execute(self, options: argparse.Namespace) -> int:
+        if self.fixed_recipe is not None:
+            options.recipe = self.fixed_recipe
+        options.set = [*options.set, *self.assignments]
+        work = WorkOptions.of(options)
+        with work.prepared(quiet=options.print_config):
+            config = work.configured()
+            if options.print_config:
+                from ray_defense.core.config import to_plain
+
+                print(json.dumps(to_plain(config), indent=2))
+                return 0
+            from ray_defense import api
+
+            result = api.run(config, **work.where())
+        from ray_defense.cli.tables.run_table import print_result
+
+        print_result(result, work.store)
+        return 0
+
+
+RUN = RunCommand()
+DEMO = RunCommand(fixed_recipe=DEFAULT_RECIPE)
+SCORE = RunCommand(assignments=("backdoored=none", "defenses=none"))

@@ -1,0 +1,168 @@
+"""The options of every command that runs something: what, from where, where to, and how."""
+
+import argparse
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from ray_defense.cli.parser import CommandParser
+from ray_defense.core.config import override
+from ray_defense.core.errors import InputError
+from ray_defense.execution.placement import ANYWHERE
+from ray_defense.execution.protocols import Backend
+
+if TYPE_CHECKING:
+    from ray_defense.pipeline.recipe import Recipe
+
+DEFAULT_RECIPE = "digits_badnets"
+DEFAULT_STORE = "./store"
+RECIPES_HELP = "one of the recipes that `ray-defense list` names"
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """What a command runs, and where."""
+
+    recipe: str
+    assignments: tuple[str, ...]  # KEY=VALUE, of --set
+    store: str
+    executor: str
+    backend: Backend
+    placements: tuple[str, ...]  # KEY=VALUE
+    data_root: str | None
+    quiet: bool
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "WorkOptions":
+        """Returns the options that a parser of `add_work_options` read."""
+        return cls(
+            recipe=options.recipe,
+            assignments=tuple(options.set),
+            store=options.store,
+            executor=getattr(options, "executor", "local"),
+            backend=getattr(options, "backend", "auto"),
+            placements=tuple(getattr(options, "placement", ())),
+            data_root=options.data_root,
+            quiet=options.quiet,
+        )
+
+    @contextlib.contextmanager
+    def prepared(self, *, quiet: bool = False) -> Iterator[None]:
+        """Runs the body with the named data root, without others' warnings, showing progress.
+
+        Args:
+            quiet: Whether no progress is shown even without --quiet.
+        """
+        from ray_defense.cli.progress_display import showing_progress
+
+        if self.data_root is not None:
+            # Workers inherit the variable.
+            os.environ["RAY_DEFENSE_DATA"] = str(Path(self.data_root).expanduser().resolve())
+        if not sys.warnoptions:
+            # Of Ray's and torch's own imports; `python -W default` shows them.
+            warnings.simplefilter("ignore")
+        quiet = quiet or self.quiet
+        if self.backend == "auto" and not quiet and find_spec("ffcv") is None:
+            print(
+                "FFCV is not installed: shards are read by NumPy, with identical tensors",
+                file=sys.stderr,
+            )
+        with showing_progress(quiet=quiet):
+            yield
+
+    def where(self) -> dict[str, Any]:
+        """Returns the arguments of an `api` call that say where results go and work is done."""
+        placement = ANYWHERE
+        for assignment in self.placements:
+            key, value = split_assignment("--placement", assignment, "actors=4")
+            placement = override(placement, key, value)
+        return {
+            "store": self.store,
+            "executor": self.executor,
+            "backend": self.backend,
+            "placement": placement,
+        }
+
+    def configured(self, **chosen: str | None) -> "Recipe":
+        """Returns the recipe with what `--set` replaces.
+
+        Args:
+            **chosen: Units chosen by other options, by field; None leaves the recipe's.
+
+        Raises:
+            InputError: For an unknown recipe, key or value, or a unit that is chosen twice.
+        """
+        from ray_defense.pipeline.recipes import named_recipe
+
+        config = named_recipe(self.recipe)
+        for key, name in chosen.items():
+            if name is not None:
+                config = override(config, key, name)
+        for assignment in self.assignments:
+            key, value = split_assignment("--set", assignment, "probe.epochs=4")
+            if chosen.get(key) is not None:
+                raise InputError(
+                    f"--set {assignment}: the {key} is already chosen, it is {chosen[key]}; "
+                    "leave one of the two out"
+                )
+            config = override(config, key, value)
+        return config
+
+
+def split_assignment(option: str, assignment: str, example: str) -> tuple[str, str]:
+    """Returns key and value of `KEY=VALUE`.
+
+    Raises:
+        InputError: For anything else, with an example.
+    """
+    key, equals, value = assignment.partition("=")
+    if not key or not equals:
+        raise InputError(
+            f"{option} needs KEY=VALUE, not {assignment!r}: for example {option} {example}"
+        )
+    return key, value
+
+
+def add_work_options(parser: CommandParser, *, executor: bool = True) -> None:
+    """Adds the options of `WorkOptions` but the recipe.
+
+    Args:
+        parser: The parser of a command.
+        executor: Whether the command hands work to an executor.
+    """
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a value: probe.epochs=4; repeatable",
+    )
+    parser.add_argument(
+        "--store",
+        default=DEFAULT_STORE,
+        metavar="PLACE",
+        help="where results are kept: a directory, or a URI (s3://bucket/prefix)",
+    )
+    if executor:
+        parser.add_argument(
+            "--executor", choices=("ray", "local"), default="ray", help="local: this process"
+        )
+        parser.add_argument(
+            "--backend", choices=get_args(Backend), default="auto", help="who reads the shards"
+        )
+        parser.add_argument(
+            "--placement",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="where Ray runs it: actors=4, gpus_per_actor=0.5, spread=true, nodes=2 "
+            "(no result changes); repeatable",
+        )
+    parser.add_argument("--data-root", metavar="DIR", help="folder of downloaded datasets")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")

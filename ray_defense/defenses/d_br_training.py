@@ -1,0 +1,127 @@
+"""The rounds of D-BR: one epoch of unlearning, Eq. (4), then one of relearning, Eq. (5)."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ray_defense.core.files import write_json
+from ray_defense.core.random import stream
+from ray_defense.data.training_set import WorkerShare
+from ray_defense.defenses.protocol import DefenseInputs
+from ray_defense.execution.protocols import Metrics, Worker
+from ray_defense.losses.cross_entropy import cross_entropy, unlearning
+from ray_defense.models.file_names import WEIGHTS
+from ray_defense.models.weights import load_weights, save_weights
+from ray_defense.store.artifacts import Artifact
+from ray_defense.training.loop import run_epochs
+from ray_defense.training.supervised import measure_accuracy, train_epoch
+from ray_defense.training.views import make_view
+
+if TYPE_CHECKING:
+    from ray_defense.defenses.d_br import BackdoorRemoval
+
+ROUNDS_FOLDER = "rounds"
+_PARTS = {"unlearn": "flagged", "relearn": "trusted"}
+_LOSSES = {"unlearn": unlearning, "relearn": cross_entropy}
+
+
+def train_d_br(
+    config: "BackdoorRemoval", worker: Worker, artifact: Artifact, inputs: DefenseInputs
+) -> None:
+    """Trains D-BR.
+
+    It leaves `model.safetensors`, the model after each round under `rounds/`, and `metrics.json`
+    with what each round gave and which one was kept.
+    """
+    training = _BackdoorRemovalTraining(config, worker, artifact, inputs)
+    rounds = [partial(training.run_round, number) for number in range(config.rounds)]
+    parts = {"model": training.model, "optimizer": training.optimizer}
+    history = run_epochs(worker, parts, rounds)
+    if worker.rank == 0:
+        kept = kept_round(history, config.keep)
+        load_weights(_round_file(artifact, kept), training.model)
+        save_weights(artifact.work / WEIGHTS, training.model)
+        write_json(artifact.work / "metrics.json", {"history": history, "kept_round": kept})
+
+
+def kept_round(history: list[Metrics], keep: Literal["last", "splits"]) -> int:
+    """Returns the number (from 1) of the round to keep, by what the two splits say (D7)."""
+    if keep == "last":
+        return len(history)
+    gains = [metrics["trusted_accuracy"] - metrics["flagged_accuracy"] for metrics in history]
+    return int(np.argmax(gains)) + 1
+
+
+def _round_file(artifact: Artifact, number: int) -> Path:
+    return artifact.work / ROUNDS_FOLDER / f"round-{number:03d}.safetensors"
+
+
+class _BackdoorRemovalTraining:
+    """The backdoored model, the two parts of the split, and a round over them."""
+
+    def __init__(
+        self, config: "BackdoorRemoval", worker: Worker, artifact: Artifact, inputs: DefenseInputs
+    ):
+        assert inputs.backdoored_config is not None
+        self.config = config
+        self.worker = worker
+        self.artifact = artifact
+        self.seed = inputs.seed
+        self.normalization = inputs.normalization
+        self.augmentation = inputs.backdoored_config.augmentation
+        self.sets = {}
+        for part in config.parts_used:
+            self.sets[part] = inputs.open_part(worker, config.workers, part)
+        num_classes = self.sets["trusted"].num_classes
+        self.model = inputs.load_backdoored(worker, num_classes)
+        self.wrapped = worker.wrap(self.model)
+        self.optimizer = config.sgd.build(self.model.parameters())
+
+    def run_round(self, number: int) -> Metrics:
+        metrics: Metrics = {}
+        skips_unlearning = self._has_unlearned()
+        for step in self.config.steps:
+            if step == "unlearn" and skips_unlearning:
+                continue
+            metrics[f"{step}_loss"] = self._run_step(step, number)
+        for part in self.sets:
+            metrics[f"{part}_accuracy"] = self._agreement(part)
+        if self.worker.rank == 0:
+            file = _round_file(self.artifact, number + 1)
+            file.parent.mkdir(exist_ok=True)
+            save_weights(file, self.model)
+        return metrics
+
+    def _has_unlearned(self) -> bool:
+        threshold = self.config.unlearn_above
+        return threshold is not None and self._agreement("flagged") <= threshold
+
+    def _run_step(self, step: str, number: int) -> float:
+        """Trains one epoch of a step and returns its mean loss."""
+        order_key = stream(self.seed, "d_br", "order", step, number)
+        share = WorkerShare.of(self.worker)
+        batches = self.sets[_PARTS[step]].epoch(order_key, self.config.batch_size, share)
+        view = partial(
+            make_view,
+            key=stream(self.seed, "d_br", "view", step, number),
+            transforms=(self.augmentation,),
+            normalization=self.normalization,
+        )
+        metrics = train_epoch(
+            self.worker,
+            self.wrapped,
+            self.optimizer,
+            batches=batches,
+            view=view,
+            loss=_LOSSES[step],
+        )
+        return metrics["loss"]
+
+    def _agreement(self, part: str) -> float:
+        """Returns the share of a part whose labels, as received, the model predicts."""
+        share = WorkerShare.of(self.worker)
+        batches = self.sets[part].epoch(0, self.config.batch_size, share)
+        view = partial(make_view, key=0, transforms=(), normalization=self.normalization)
+        return measure_accuracy(self.worker, self.model, batches, view)

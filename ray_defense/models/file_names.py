@@ -1,0 +1,3 @@
+"""The names of the files that trained models leave."""
+
+WEIGHTS = "model.safetensors"

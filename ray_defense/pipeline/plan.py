@@ -1,0 +1,152 @@
+"""The path: source -> suspect dataset -> probe -> evidence -> split -> defenses -> evaluation.
+
+Planning names every artifact of a run and makes none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from ray_defense.execution.steps import Step
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.stages.attacker.prepare import prepare_attack
+from ray_defense.stages.attacker.prepared_attack import PreparedAttack
+from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
+from ray_defense.stages.context import PlanContext
+from ray_defense.stages.decide import decide_step
+from ray_defense.stages.defend import BackdooredModel, defend_step
+from ray_defense.stages.detect import detect_step
+from ray_defense.stages.evaluation import TrainedModel, evaluation_step
+from ray_defense.stages.ingest import ingest_step
+from ray_defense.stages.poison import poison_step
+from ray_defense.stages.probe import probe_step
+from ray_defense.store.artifacts import Artifact, Store
+
+Until = Literal["evidence", "split", "defended", "evaluation", "report"]
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """The step of the suspect dataset, and the attack that poisons it."""
+
+    step: Step
+    attack: PreparedAttack | None = None
+    asset: Step | None = None  # what the attack needs, where it needs something
+
+
+@dataclass(frozen=True)
+class DefensePlan:
+    """The steps of a run up to the defended models: none looks at truth or test set."""
+
+    recipe: Recipe
+    context: PlanContext
+    dataset: PlannedDataset
+    probe: Step
+    evidence: Step
+    split: Step
+    backdoored: Step | None
+    defenses: Mapping[str, Step]  # by name
+
+
+@dataclass(frozen=True)
+class Plan(DefensePlan):
+    """The steps of a run, but for its report."""
+
+    evaluation: Step
+
+    def steps(self, until: Until = "evaluation") -> dict[str, Step]:
+        """Returns the steps up to some point by stage, in the order of the path."""
+        on_path: list[Step] = [self.dataset.step, self.probe, self.evidence]
+        if self.dataset.asset is not None:
+            on_path.insert(0, self.dataset.asset)
+        if until != "evidence":
+            on_path.append(self.split)
+        if until not in ("evidence", "split"):
+            if self.backdoored is not None:
+                on_path.append(self.backdoored)
+            on_path.extend(self.defenses.values())
+        if until in ("evaluation", "report"):
+            on_path.append(self.evaluation)
+        return {step.artifact.stage: step for step in on_path}
+
+    def artifacts(self, until: Until = "evaluation") -> dict[str, Artifact]:
+        """Returns the artifacts up to some point by stage, in the order of the path."""
+        return {stage: step.artifact for stage, step in self.steps(until).items()}
+
+
+def plan_recipe(recipe: Recipe, store: Store) -> Plan:
+    """Returns the plan of a recipe in a store: the path, written once."""
+    context = PlanContext(store, recipe.seed, recipe.normalization)
+    dataset = plan_dataset(recipe, context)
+    suspect = dataset.step
+    probe = probe_step(recipe.probe, suspect, context)
+    evidence = detect_step(recipe.detect, suspect, probe, model=recipe.probe.model, context=context)
+    detector = recipe.detect.detectors[0].name
+    split = decide_step(recipe.decide, detector, suspect, evidence=evidence, context=context)
+    backdoored = None
+    repairable = None
+    if recipe.backdoored is not None:
+        backdoored = backdoored_step(recipe.backdoored, suspect, context)
+        repairable = BackdooredModel(backdoored, recipe.backdoored)
+    defenses = {}
+    for defense in recipe.defenses:
+        defenses[defense.name] = defend_step(
+            defense, suspect, split, backdoored=repairable, context=context
+        )
+    defense_plan = DefensePlan(
+        recipe=recipe,
+        context=context,
+        dataset=dataset,
+        probe=probe,
+        evidence=evidence,
+        split=split,
+        backdoored=backdoored,
+        defenses=defenses,
+    )
+    return with_current_evaluation(defense_plan)
+
+
+def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
+    """Returns the step of the suspect dataset, poisoned where the recipe has an attack."""
+    if recipe.attack is None:
+        return PlannedDataset(ingest_step(recipe.ingest, recipe.source, context))
+    prepared = prepare_attack(
+        recipe.attack, recipe.attacker, recipe.ingest, source=recipe.source, context=context
+    )
+    step = poison_step(
+        recipe.poison,
+        recipe.ingest,
+        recipe.source,
+        attack=prepared.attack,
+        asset=prepared.step,
+        context=context,
+    )
+    return PlannedDataset(step, prepared.attack, prepared.step)
+
+
+def with_current_evaluation(plan: DefensePlan) -> Plan:
+    """Returns the plan with an evaluation of the test files as they are now.
+
+    They may change while models are trained; then they are evaluated as they are met.
+    """
+    recipe = plan.recipe
+    models = {}
+    if plan.backdoored is not None and recipe.backdoored is not None:
+        models[BACKDOORED] = TrainedModel(
+            plan.backdoored, recipe.backdoored.model, BACKDOORED_TITLE
+        )
+    for defense in recipe.defenses:
+        network = defense.network(recipe.backdoored)
+        models[defense.name] = TrainedModel(plan.defenses[defense.name], network, defense.title)
+    evaluation = evaluation_step(
+        recipe.evaluation,
+        plan.dataset.step,
+        plan.split,
+        models=models,
+        source=recipe.source,
+        attack=plan.dataset.attack,
+        asset=plan.dataset.asset,
+        context=plan.context,
+    )
+    planned = {field.name: getattr(plan, field.name) for field in fields(DefensePlan)}
+    return Plan(**planned, evaluation=evaluation)

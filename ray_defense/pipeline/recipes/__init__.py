@@ -1,0 +1,30 @@
+"""Complete named runs: each function returns the whole configuration and says what it costs."""
+
+from collections.abc import Callable
+
+from ray_defense.core.errors import look_up
+from ray_defense.core.registry import Registry
+from ray_defense.pipeline.recipe import Recipe
+
+RECIPES: Registry[Callable[[], Recipe]] = Registry(
+    "ray_defense.pipeline.recipes",
+    {
+        "digits_badnets": "digits.digits_badnets",
+        "digits_blend": "digits.digits_blend",
+        "cifar10_badnets_small": "cifar.cifar10_badnets_small",
+        "cifar10_badnets": "cifar.cifar10_badnets",
+        "cifar100_badnets": "cifar.cifar100_badnets",
+        "imagenet200_badnets": "imagenet200.imagenet200_badnets",
+        "imagenet200_badnets_64": "imagenet200.imagenet200_badnets_64",
+        "folder": "own_images.folder",
+    },
+)
+
+
+def named_recipe(name: str) -> Recipe:
+    """Returns the recipe of that name.
+
+    Raises:
+        InputError: If there is none; the message suggests the nearest name.
+    """
+    return look_up(RECIPES, "recipe", name)()

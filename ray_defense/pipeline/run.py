@@ -1,0 +1,79 @@
+"""Runs a plan: makes what the store does not hold of it, up to some point."""
+
+from ray_defense.core.files import read_json
+from ray_defense.execution.protocols import Executor
+from ray_defense.execution.steps import Step, make_steps
+from ray_defense.models.file_names import WEIGHTS
+from ray_defense.pipeline.plan import Plan, Until, with_current_evaluation
+from ray_defense.reports.result import DefendedResult, Result
+from ray_defense.stages.report import REPORT, REPORT_FILE, report_step
+from ray_defense.stages.summary import notes_of, summarize_run
+
+
+def run_plan(plan: Plan, executor: Executor, until: Until = "report") -> Plan:
+    """Makes what is missing of a plan.
+
+    Args:
+        plan: The steps of a run.
+        executor: Who does the work; it is not touched where nothing is missing.
+        until: Where to stop. Up to "defended" nothing looks at truth or test set.
+
+    Returns:
+        The plan with its evaluation of the test files as they were met.
+
+    Raises:
+        InputError, RunError: As the stages do.
+    """
+    store = plan.context.store
+    before = until if until in ("evidence", "split") else "defended"
+    make_steps(plan.steps(before).values(), store, executor)
+    if until not in ("evaluation", "report"):
+        return plan
+    plan = with_current_evaluation(plan)
+    make_steps(plan.steps("evaluation").values(), store, executor)
+    if until == "report":
+        make_steps([plan_report(plan)], store, executor)
+    return plan
+
+
+def plan_report(plan: Plan) -> Step:
+    """Returns the step that writes the report of a plan."""
+    recipe = plan.recipe
+    return report_step(
+        recipe,
+        recipe.detect.detectors[0],
+        recipe.source,
+        needs=plan.steps("evaluation"),
+        context=plan.context,
+    )
+
+
+def result_of(plan: Plan) -> Result:
+    """Returns the numbers of a finished plan, its report among them."""
+    recipe = plan.recipe
+    report = plan_report(plan).artifact
+    plain = summarize_run(recipe.name, recipe.seed, plan.artifacts())
+    plain["report"] = str(report.path / REPORT_FILE)
+    plain["seconds"][REPORT] = report.seconds
+    plain["artifacts"][REPORT] = str(report.path)
+    return Result.from_plain(plain)
+
+
+def defended_result_of(plan: Plan) -> DefendedResult:
+    """Returns what is known of a plan that was run up to its defended models."""
+    artifacts = plan.artifacts("defended")
+    split = artifacts["split"]
+    summary = read_json(split.path / "summary.json")
+    counts = {part: summary[f"num_{part}"] for part in ("trusted", "flagged", "uncertain")}
+    files = {"split": str(split.path / "split.parquet")}
+    trained = ["backdoored"] if plan.backdoored is not None else []
+    for model in [*trained, *plan.defenses]:
+        files[model] = str(artifacts[model].path / WEIGHTS)
+    recipe = plan.recipe
+    return DefendedResult(
+        recipe=recipe.name,
+        seed=recipe.seed,
+        counts=counts,
+        files=files,
+        notes=notes_of(artifacts),
+    )

@@ -1,0 +1,55 @@
+"""The content of `result.json`, gathered from the artifacts of a finished run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray_defense.core.files import read_json
+from ray_defense.stages.evaluation import EVALUATION
+from ray_defense.store.artifacts import TIMING, Artifact
+
+_NOTES = {  # the file of each stage's artifact that holds notes
+    "ssba_encoder": "metrics.json",
+    "ingest": "dataset.json",
+    "probe": "metrics.json",
+    "split": "summary.json",
+}
+
+
+def notes_of(artifacts: Mapping[str, Artifact]) -> list[str]:
+    """Returns what a reader should doubt, from all stages before the evaluation."""
+    notes: list[str] = []
+    for stage, file in _NOTES.items():
+        if stage in artifacts:
+            notes.extend(read_json(artifacts[stage].path / file)["notes"])
+    return notes
+
+
+def summarize_run(recipe_name: str, seed: int, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Returns the content of `result.json` but for the report.
+
+    Args:
+        recipe_name: The name of the recipe.
+        seed: Of the run.
+        artifacts: The finished artifacts by stage, the evaluation among them.
+    """
+    evaluation = read_json(artifacts[EVALUATION].path / "evaluation.json")
+    versions = artifacts[EVALUATION].versions
+    notes = notes_of(artifacts) + evaluation["notes"]
+    for stage, artifact in artifacts.items():
+        if artifact.versions != versions:
+            notes.append(
+                f"{stage} was made with other versions than the evaluation: "
+                f"see {artifact.path / TIMING}"
+            )
+    return {
+        "recipe": recipe_name,
+        "seed": seed,
+        "score": evaluation["score"],
+        "models": evaluation["models"],
+        "weak_attack": evaluation["weak_attack"],
+        "seconds": {stage: artifact.seconds for stage, artifact in artifacts.items()},
+        "artifacts": {stage: str(artifact.path) for stage, artifact in artifacts.items()},
+        "report": "",
+        "versions": versions,
+        "notes": notes,
+    }
