@@ -1,0 +1,49 @@
+"""`run`, `demo` and `score`: the configuration that is printed or run, and where results are."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ray_defense.cli.main import main
+from ray_defense.core.config import override, to_plain
+from ray_defense.pipeline.recipes import RECIPES
+from tests.support.command_line import forbid_work, replace_call
+from tests.support.results import make_result
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_printed_configuration_is_what_would_run(
+    recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    forbid_work(monkeypatch)
+    words = ["run", recipe, "--set", "probe.epochs=3", "--set=d_st=none"]
+    words += ["--set", "detect.fct.tau=flip,blur"]
+    assert main([*words, "--print-config"]) == 0
+    expected = RECIPES[recipe]()
+    changes = {"probe.epochs": 3, "d_st": None, "detect.fct.tau": "flip,blur"}
+    for path, value in changes.items():
+        expected = override(expected, path, value)
+    assert json.loads(capsys.readouterr().out) == to_plain(expected)
+
+
+def test_score_runs_a_recipe_without_the_models_that_scores_do_not_need(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    calls = replace_call(monkeypatch, "run", lambda recipe, **options: make_result())
+    assert main(["score", "digits_badnets", "--set", "seed=2", "--quiet"]) == 0
+    expected = RECIPES["digits_badnets"]()
+    for path, value in {"seed": 2, "backdoored": None, "defenses": ()}.items():
+        expected = override(expected, path, value)
+    assert calls.arguments == [(expected,)]
+
+
+def test_a_path_is_never_broken_over_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    replace_call(monkeypatch, "run", lambda recipe, **options: make_result(truth=False))
+    store = str(tmp_path / ("x" * 150))
+    assert main(["demo", "--store", store]) == 0
+    shown = capsys.readouterr().out
+    assert f"result.json: {store}/result.json\n" in shown
+    assert "candidates, not finds (split = flagged): /s/split/k/split.parquet\n" in shown

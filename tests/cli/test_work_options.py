@@ -1,0 +1,104 @@
+"""The options of commands that run something reach the call that does the work."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ray_defense.cli.main import main
+from ray_defense.cli.parser import CommandParser
+from ray_defense.cli.work_options import WorkOptions, add_work_options, split_assignment
+from ray_defense.core.config import override
+from ray_defense.core.errors import InputError
+from ray_defense.execution.placement import ANYWHERE, Placement
+from ray_defense.pipeline.recipes import RECIPES
+from tests.support.command_line import replace_call
+from tests.support.results import make_result
+
+
+def read_options(*words: str, executor: bool = True) -> WorkOptions:
+    parser = CommandParser("try", "Tries.")
+    parser.add_argument("recipe")
+    add_work_options(parser, executor=executor)
+    return WorkOptions.of(parser.parse_options(["digits_badnets", *words]))
+
+
+def test_options_reach_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("RAY_DEFENSE_DATA", "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    calls = replace_call(monkeypatch, "run", lambda recipe, **options: make_result())
+    words = ["demo", "--store", "s", "--executor", "local", "--backend", "numpy"]
+    words += ["--data-root", "d", "--set", "seed=5"]
+    assert main(words) == 0
+    assert calls.arguments == [(override(RECIPES["digits_badnets"](), "seed", 5),)]
+    assert calls.options == [
+        {"store": "s", "executor": "local", "backend": "numpy", "placement": ANYWHERE}
+    ]
+    assert os.environ["RAY_DEFENSE_DATA"] == str(tmp_path / "d")
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-2:] == [
+        "report.html: /s/report.html",
+        f"result.json: {tmp_path / 's' / 'result.json'}",
+    ]
+    assert captured.err == ""
+
+
+def test_placement_takes_several_values():
+    work = read_options("--placement", "actors=4", "--placement", "spread=true")
+    assert work.where()["placement"] == Placement(actors=4, spread=True)
+    with pytest.raises(InputError, match="did you mean 'actors'"):
+        read_options("--placement", "actor=4").where()
+
+
+def test_a_command_without_an_executor_has_none_of_its_options():
+    assert read_options(executor=False).executor == "local"
+    with pytest.raises(InputError, match="unknown option '--backend'"):
+        read_options("--backend", "numpy", executor=False)
+
+
+def test_a_unit_that_another_option_chose_is_not_set_again():
+    work = read_options("--set", "attack.target.label=3", "--set", "seed=2")
+    config = work.configured(attack="sig", source=None)
+    expected = override(RECIPES["digits_badnets"](), "attack", "sig")
+    expected = override(expected, "attack.target.label", 3)
+    assert config == override(expected, "seed", 2)
+    expected_message = "--set attack=badnets: the attack is already chosen, it is sig; leave one"
+    with pytest.raises(InputError, match=expected_message):
+        read_options("--set", "attack=badnets").configured(attack="sig")
+
+
+@pytest.mark.parametrize("text", ["a", "=b", ""])
+def test_what_is_no_assignment_is_refused_with_an_example(text: str):
+    assert split_assignment("--set", "a=b=c", "seed=1") == ("a", "b=c")
+    with pytest.raises(InputError, match=f"--set needs KEY=VALUE, not '{text}': .* --set seed=1"):
+        split_assignment("--set", text, "seed=1")
+
+
+@pytest.mark.parametrize(
+    ("installed", "quiet", "backend", "is_told"),
+    [
+        (False, False, "auto", True),
+        (True, False, "auto", False),
+        (False, True, "auto", False),
+        (False, False, "numpy", False),
+    ],
+)
+def test_a_missing_ffcv_is_told_unless_nobody_asked_for_it(
+    installed: bool,
+    quiet: bool,
+    backend: Any,
+    is_told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    found = argparse.Namespace() if installed else None
+    monkeypatch.setattr("ray_defense.cli.work_options.find_spec", lambda name: found)
+    words = ["--backend", backend, *(["--quiet"] if quiet else [])]
+    with read_options(*words).prepared():
+        pass
+    told = "FFCV is not installed: shards are read by NumPy, with identical tensors\n"
+    assert capsys.readouterr().err == (told if is_told else "")

@@ -1,0 +1,29 @@
+"""Labels that no classifier can be trained on are refused, and odd ones are noted."""
+
+import numpy as np
+import pytest
+
+from ray_defense.core.errors import InputError
+from ray_defense.data.sources.labels import check_labels
+
+
+def test_labels_are_accepted_up_to_one_percent_invalid():
+    labels = np.tile(np.arange(4), 25)
+    labels[0] = -1
+    assert check_labels(labels, 4) == ()
+    labels[1] = 4
+    with pytest.raises(InputError, match="2 of 100"):
+        check_labels(labels, 4)
+
+
+def test_empty_classes_and_classes_of_one_are_noted():
+    assert check_labels(np.array([0, 0, 2, 4, 4]), 5) == (
+        "classes without a sample: 1, 3",
+        "classes with a single sample: 2",
+    )
+
+
+@pytest.mark.parametrize("labels", [[], [3, 3, 3], [-1, 0]])
+def test_no_class_or_one_class_is_refused(labels):
+    with pytest.raises(InputError):
+        check_labels(np.array(labels, dtype=np.int64), 5)

@@ -1,0 +1,96 @@
+"""Every source gives each sample under its position, for any range, and costs little to create."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ray_defense.core.config import fingerprint
+from ray_defense.data.sources import SOURCES
+from ray_defense.data.sources.protocol import Source
+from tests.support.encoded_images import random_png
+from tests.support.import_cost import heavy_imports
+from tests.support.source_files import write_class_folders, write_parquet
+
+# Of each source with its defaults. Everything that was made from a source is found by it.
+FINGERPRINTS = {
+    "cifar10": "83ea237d75efe515",
+    "cifar100": "1bdb4ef7e94bc100",
+    "digits": "6e4c1f9c9b277111",
+    "image_folder": "6624c73f1a228870",
+    "imagenet200": "2db4a80affee5b10",
+    "parquet": "6335171fa66e4d01",
+}
+
+
+def create_source(name: str, folder: Path) -> Source:
+    """Returns a source of 7 samples in each split; digits have more."""
+    if name == "digits":
+        return SOURCES[name]()
+    if name in ("cifar10", "cifar100"):
+        return SOURCES[name](root=str(folder))
+    if name == "imagenet200":
+        return SOURCES[name](path=str(folder), num_classes=2)
+    return SOURCES[name](path=str(folder))
+
+
+@pytest.fixture(params=sorted(SOURCES))
+def source(request, tmp_path):
+    labels = [0, 1, 2, 1, 0, 2, 1]
+    images = [random_png() for _ in labels]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split in ("train", "test"):
+        write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
+        write_class_folders(folder / split, {"cat": 4, "dog": 3})
+    return create_source(request.param, folder)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_range_gives_the_same_samples_as_the_whole(source, split):
+    labels = source.labels(split)
+    info = source.info()
+    whole = source.read(split, 0, 7)
+    assert whole.images.shape == (7, info.size, info.size, 3)
+    assert whole.images.dtype == np.uint8
+    assert whole.index.dtype == whole.labels.dtype == labels.dtype == np.int64
+    assert whole.index.tolist() == list(range(7))
+    assert not whole.rejected
+    assert np.array_equal(whole.labels, labels[:7])
+    assert len(info.class_names) == info.num_classes
+    assert isinstance(info.class_names, tuple)
+    for low, high in [(0, 1), (2, 4), (3, 6), (6, 7)]:
+        part = source.read(split, low, high)
+        assert part.index.tolist() == list(range(low, high))
+        assert np.array_equal(part.images, whole.images[low:high])
+        assert np.array_equal(part.labels, whole.labels[low:high])
+        assert part.origin == whole.origin[low:high]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_range_is_clamped_to_the_source(source, split):
+    count = len(source.labels(split))
+    size = source.info().size
+    assert source.read(split, count - 1, count + 10).index.tolist() == [count - 1]
+    assert source.read(split, -5, 1).index.tolist() == [0]
+    for low, high in [(count, count + 5), (3, 3), (5, 2)]:
+        empty = source.read(split, low, high)
+        assert empty.images.shape == (0, size, size, 3)
+        assert empty.origin == ()
+
+
+def test_a_source_survives_pickling(source):
+    assert pickle.loads(pickle.dumps(source)) == source
+    assert SOURCES[source.name] is type(source)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_fingerprint_of_a_source_with_its_defaults_is_what_it_always_was(name):
+    assert fingerprint(SOURCES[name]()) == FINGERPRINTS[name]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_creating_a_source_imports_no_heavy_package(name):
+    code = f"from ray_defense.data.sources import SOURCES\nSOURCES[{name!r}]()\n"
+    assert heavy_imports(code) == []

@@ -1,0 +1,185 @@
+"""Hostile image bytes are converted as documented or rejected with a reason."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from ray_defense.core.errors import InputError
+from ray_defense.data.decode import DecodeError, decode_image
+from ray_defense.data.limits import MAX_PIXELS
+from tests.support.encoded_images import encode_image
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "PPM", "WEBP"])
+def test_a_lossless_rgb_image_of_the_size_keeps_every_bit(file_format):
+    decoded = decode_image(encode_image(PIXELS, file_format, lossless=True), 32)
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.writeable
+    assert np.array_equal(decoded, PIXELS)
+
+
+def test_a_jpeg_of_the_size_is_what_pillow_decodes():
+    data = encode_image(PIXELS, "JPEG", quality=75)
+    assert np.array_equal(decode_image(data, 32), np.asarray(Image.open(BytesIO(data))))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
+@pytest.mark.parametrize("kept_fraction", [0.3, 0.9])
+def test_a_truncated_image_is_rejected(file_format, kept_fraction):
+    data = encode_image(PIXELS, file_format)
+    with pytest.raises(DecodeError):
+        decode_image(data[: int(kept_fraction * len(data))], 32)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"this is a text named cat.jpg", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_image_is_rejected(data):
+    with pytest.raises(DecodeError):
+        decode_image(data, 32)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "TIFF", "ICO", "TGA", "JPEG2000", "PDF", "DDS"])
+def test_a_format_outside_the_list_is_rejected(file_format):
+    with pytest.raises(DecodeError, match="JPEG, PNG"):
+        decode_image(encode_image(PIXELS, file_format), 32)
+
+
+def test_sixteen_bit_gray_is_scaled_not_saturated():
+    deep = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64
+    for file_format in ("PNG", "PPM"):
+        decoded = decode_image(encode_image(Image.fromarray(deep), file_format), 32)
+        assert np.array_equal(decoded, np.repeat((deep >> 8)[:, :, None], 3, axis=2))
+
+
+def test_a_transparent_color_of_sixteen_bits_is_rejected():
+    deep = np.full((32, 32), 40000, dtype=np.uint16)
+    with pytest.raises(DecodeError, match="16 bits"):
+        decode_image(encode_image(Image.fromarray(deep), transparency=40000), 32)
+
+
+@pytest.mark.parametrize("saved_as", ["L PNG", "P PNG", "1 PNG", "CMYK JPEG", "L JPEG"])
+def test_other_pixel_modes_become_rgb(saved_as):
+    mode, file_format = saved_as.split()
+    image = Image.fromarray(PIXELS).convert(mode)
+    data = encode_image(image, file_format)
+    expected = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+    assert np.array_equal(decode_image(data, 32), expected)
+
+
+def test_gray_levels_are_equal_in_the_three_channels():
+    gray = PIXELS[:, :, 0]
+    assert np.array_equal(
+        decode_image(encode_image(gray), 32), np.repeat(gray[:, :, None], 3, axis=2)
+    )
+
+
+def test_float_pixels_are_rejected():
+    with pytest.raises(DecodeError, match="mode F"):
+        decode_image(encode_image(np.ones((32, 32), dtype=np.float32), "PPM"), 32)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_alpha_is_composited_on_black_so_transparent_pixels_hide_nothing(file_format):
+    alpha = np.full((32, 32, 1), 255, dtype=np.uint8)
+    alpha[:16] = 0
+    data = encode_image(np.concatenate([PIXELS, alpha], axis=2), file_format, lossless=True)
+    decoded = decode_image(data, 32)
+    assert not decoded[:16].any()
+    assert np.array_equal(decoded[16:], PIXELS[16:])
+
+
+def test_half_alpha_is_a_mix_with_black():
+    rgba = np.full((32, 32, 4), 200, dtype=np.uint8)
+    rgba[:, :, 3] = 128
+    assert np.abs(decode_image(encode_image(rgba), 32) - 200 * 128 / 255).max() <= 1
+
+
+def test_a_transparent_color_of_a_palette_or_of_rgb_is_black():
+    indexed = np.tile(np.arange(2, dtype=np.uint8), (32, 16))
+    palette = Image.fromarray(indexed).convert("L")
+    palette.putpalette([250, 10, 20, 30, 240, 60])
+    decoded = decode_image(encode_image(palette, transparency=0), 32)
+    assert np.array_equal(decoded[0, :2], [[0, 0, 0], [30, 240, 60]])
+    rgb = np.full((32, 32, 3), 77, dtype=np.uint8)
+    rgb[0, 0] = 5
+    decoded = decode_image(encode_image(rgb, transparency=(77, 77, 77)), 32)
+    assert np.array_equal(decoded[0, :2], [[5, 5, 5], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "GIF"])
+def test_an_animation_is_rejected(file_format):
+    first_frame = Image.fromarray(PIXELS)
+    other_frames = [Image.fromarray(255 - PIXELS)]
+    animation = encode_image(first_frame, file_format, save_all=True, append_images=other_frames)
+    with pytest.raises(DecodeError):
+        decode_image(animation, 32)
+
+
+def test_exif_orientation_is_ignored():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = encode_image(PIXELS, "JPEG")
+    turned = encode_image(PIXELS, "JPEG", exif=exif)
+    assert plain != turned
+    assert np.array_equal(decode_image(plain, 32), decode_image(turned, 32))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 10000), (7, 32), (32, 7)])
+def test_a_side_under_eight_pixels_is_rejected(shape):
+    with pytest.raises(DecodeError, match="under 8 pixels"):
+        decode_image(encode_image(np.zeros((*shape, 3), dtype=np.uint8)), 32)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (20, 90), (8, 4000)])
+def test_another_size_is_resized_with_antialias(shape):
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    expected = Image.fromarray(pixels).resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.array_equal(decode_image(encode_image(pixels), 32), np.asarray(expected))
+
+
+def test_a_bomb_below_pillows_own_limit_is_rejected_by_its_header():
+    bomb = encode_image(Image.new("1", (9000, 9000)))
+    assert len(bomb) < 100_000
+    assert 9000 * 9000 < Image.MAX_IMAGE_PIXELS
+    with pytest.raises(DecodeError, match=f"more than {MAX_PIXELS} pixels"):
+        decode_image(bomb, 32)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [10_000, 40_000])
+def test_a_header_beyond_pillows_limits_is_rejected_without_a_warning(side):
+    header = b"P6 %d %d 255\n" % (side, side)
+    with pytest.raises(DecodeError, match=f"more than {MAX_PIXELS} pixels"):
+        decode_image(header + bytes(100), 32)
+
+
+def test_nothing_is_decoded_while_pillow_lets_truncated_images_pass(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(InputError, match="LOAD_TRUNCATED_IMAGES"):
+        decode_image(encode_image(PIXELS), 32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    file_format=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "PPM"]),
+    cut=st.integers(0, 4000),
+    changes=st.lists(st.tuples(st.integers(0, 3999), st.integers(0, 255)), max_size=8),
+)
+def test_mutated_bytes_give_a_full_image_or_a_reason(file_format, cut, changes):
+    data = bytearray(encode_image(PIXELS, file_format))
+    for position, value in changes:
+        data[position % len(data)] = value
+    try:
+        decoded = decode_image(bytes(data[: len(data) - cut]), 32)
+    except DecodeError as error:
+        assert str(error)
+    else:
+        assert decoded.shape == (32, 32, 3)
+        assert decoded.dtype == np.uint8

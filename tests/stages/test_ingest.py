@@ -1,0 +1,82 @@
+"""A source that nobody poisons for us, as a dataset; what is rejected, and what is refused."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.random import stream
+from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.stages.ingest import IngestConfig, WriteShard, ingest_step
+from ray_defense.store.truth import unseal
+from tests.support.noise import noise_images, noise_png, read_all, write_noise
+from tests.support.steps import make_step, plan_context
+
+
+def test_a_dataset_that_nobody_poisoned_for_us_is_the_source_and_has_no_truth(tmp_path):
+    for number in range(40):
+        folder = tmp_path / "images" / "train" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = b"GIF89a" if number == 21 else noise_png(number)
+        (folder / f"{number:02d}.png").write_bytes(image)
+    source = ImageFolder(str(tmp_path / "images"), size=16)
+    context = plan_context(tmp_path / "store")
+    suspect = make_step(ingest_step(IngestConfig(10), source, context), context)
+    dataset, images = read_all(suspect)
+    clean = source.read("train", 0, 40)
+    assert len(clean.index) == 39
+    assert np.array_equal(dataset.index, clean.index)
+    assert np.array_equal(dataset.labels, clean.labels)
+    assert np.array_equal(images, clean.images)
+    (rejected,) = pq.read_table(suspect.path / "rejected.parquet").to_pylist()
+    assert rejected["origin"] == "train/a/21.png"
+    assert rejected["reason"]
+    assert not list((tmp_path / "store").rglob("truth*"))
+    with pytest.raises(InputError, match="no sealed truth"):
+        unseal(context.store, suspect.key)
+
+
+def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):
+    source = write_noise(tmp_path / "train.parquet", labels={1: 9, 2: None, 3: 9})
+    context = plan_context(tmp_path / "store")
+    with pytest.raises(InputError, match=r"3 of 250 labels are outside 0..2"):
+        make_step(ingest_step(IngestConfig(), source, context), context)
+    assert not list((tmp_path / "store").rglob("manifest.parquet"))
+
+
+def test_a_range_without_an_accepted_sample_is_left_out(tmp_path):
+    broken = [20, 21, 22, 23, 40]
+    source = write_noise(tmp_path / "train.parquet", dict.fromkeys(broken, b""), count=41)
+    context = plan_context(tmp_path / "store")
+    dataset, images = read_all(make_step(ingest_step(IngestConfig(4), source, context), context))
+    assert np.array_equal(dataset.index, np.delete(np.arange(41), broken))
+    assert np.array_equal(images, source.read("train", 0, 41).images)
+
+
+def test_a_source_without_an_accepted_sample_is_refused(tmp_path):
+    source = write_noise(tmp_path / "train.parquet", dict.fromkeys(range(9), b""), count=9)
+    context = plan_context(tmp_path / "store")
+    with pytest.raises(InputError, match="all 9 samples were rejected, the first because: "):
+        make_step(ingest_step(IngestConfig(4), source, context), context)
+
+
+def test_no_seed_makes_another_dataset_of_a_source_that_nobody_poisons(tmp_path):
+    source = write_noise(tmp_path / "train.parquet", count=6)
+    steps = []
+    for seed in (0, 1):
+        steps.append(ingest_step(IngestConfig(), source, plan_context(tmp_path / "store", seed)))
+    assert steps[0].key == steps[1].key
+
+
+@pytest.mark.parametrize("index", [[3, 4], [0, 2], [1, 0]])
+def test_rows_that_are_not_one_whole_range_are_not_written_as_a_shard(tmp_path, index):
+    columns = {
+        "index": np.array(index),
+        "image": noise_images(stream(0, "image"), np.array(index)),
+        "label": np.zeros(2, np.int64),
+        "origin": np.full(2, "", object),
+        "reason": np.full(2, "", object),
+    }
+    with pytest.raises(RunError, match="not one whole range"):
+        WriteShard(str(tmp_path), shard_size=2)(columns)
+    assert not list(tmp_path.iterdir())
