@@ -1,0 +1,1 @@
+"""Studies of what the library costs and finds; `python -m benchmarks` lists them."""

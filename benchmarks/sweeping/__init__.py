@@ -1,0 +1,1 @@
+"""The cost of a sweep: 36 pairs of transforms, over the probe and the passes that they need."""

@@ -1,0 +1,1 @@
+"""Writes docs/results.md: every table of measured results, and the figure of the attacks."""

@@ -1,0 +1,62 @@
+"""Writes the tables of docs/results.md and of the README, and the figure of the attacks.
+
+    python -m benchmarks.tables
+
+Everything comes from results/. Text between the tables is edited by hand.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from benchmarks.documents import Tables, render_tables, update_files
+from benchmarks.support import ROOT
+from benchmarks.tables import attacks, costs, house, runs
+from benchmarks.tables.attack_figure import attack_figure
+
+DOCUMENT = ROOT / "docs" / "results.md"  # has every table
+README = ROOT / "README.md"  # has some
+FIGURE = ROOT / "docs" / "attacks_auroc.svg"
+RESULT_TABLES: Tables = {
+    "demo": runs.demo_table,
+    "digits": lambda: runs.runs_table("digits_badnets"),
+    "cifar10_small": lambda: runs.runs_table("cifar10_badnets_small"),
+    "scoring": costs.scoring_table,
+    "ray_cost": costs.ray_cost_table,
+    "identical_scores": costs.identical_scores_table,
+    "faults": costs.faults_table,
+    "sweep_cost": runs.sweep_cost_table,
+    "pairs": lambda: runs.pairs_table("digits_badnets"),
+    "pairs_cifar10": lambda: runs.pairs_table("cifar10_badnets_small"),
+    "attacks": attacks.strength_table,
+    "tries": attacks.tries_table,
+    "auroc": attacks.auroc_table,
+    "label_free": attacks.label_free_table,
+    "command_seconds": house.command_seconds_table,
+    "code_counts": house.code_counts_table,
+}
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if a file is not up to date"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes documents and figure, or checks them."""
+    options = command_parser().parse_args(arguments)
+    contents = {FIGURE: attack_figure()}
+    for document in (DOCUMENT, README):
+        contents[document] = render_tables(document.read_text(), RESULT_TABLES).encode()
+    update_files(contents, check_only=options.check)
+
+
+if __name__ == "__main__":
+    main()
