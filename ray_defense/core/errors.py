@@ -23,6 +23,21 @@ class RunError(RayDefenseError):
     """The work was started and could not be finished (exit code 3)."""
 
 
+class DamageError(RunError):
+    """A file of the store is not what was written; it is never used (exit code 3)."""
+
+    @classmethod
+    def of(cls, file: object, damage: str, remove: object) -> "DamageError":
+        """Returns the error of a file.
+
+        Args:
+            file: The file.
+            damage: What is wrong with it ("is damaged").
+            remove: What the user has to remove, so that a run makes it again.
+        """
+        return cls(f"{file} {damage}: remove {remove} and run again")
+
+
 class TrialStopped(Exception):
     """A scheduler ends the trial of a sweep early; the trial itself did nothing wrong."""
 

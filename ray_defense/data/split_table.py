@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ray_defense.data.table_file import write_table
+from ray_defense.data.table_file import read_table, write_table
 
 SPLIT_FILE = "split.parquet"
 PARTS = ("trusted", "flagged", "uncertain")
@@ -35,7 +34,7 @@ def write_split(directory: Path, table: SplitTable) -> None:
 
 def read_split(directory: Path) -> SplitTable:
     """Returns the table of the split in a directory."""
-    table = pq.read_table(directory / SPLIT_FILE)
+    table = read_table(directory / SPLIT_FILE)
     return SplitTable(
         index=table["index"].to_numpy(),
         score=table["score"].to_numpy(),

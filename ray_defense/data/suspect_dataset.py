@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import InputError
-from ray_defense.core.files import read_json
 from ray_defense.data.shards.beton import BetonFile
 from ray_defense.data.shards.beton_writer import write_beton
 from ray_defense.data.table_file import write_table
+from ray_defense.store.checked_files import checked_file, read_checked_json
 
 MANIFEST = "manifest.parquet"
 REJECTED = "rejected.parquet"
@@ -55,7 +55,7 @@ class SuspectDataset:
         self.num_shards = int(self.shard.max()) + 1
 
     def _read_manifest(self) -> pa.Table:
-        path = self.directory / MANIFEST
+        path = checked_file(self.directory / MANIFEST)
         if not path.is_file():
             raise InputError(
                 f"{str(self.directory)!r} has no {MANIFEST}, so is no dataset: ingest it again"
@@ -87,7 +87,7 @@ class SuspectDataset:
 
     @cached_property
     def _form(self) -> tuple[tuple[int, int, int], bool]:
-        first = BetonFile(self.directory / shard_name(int(self.shard.min())))
+        first = self._shard_file(int(self.shard.min()))
         return first.image_shape, first.jpeg
 
     @property
@@ -107,7 +107,7 @@ class SuspectDataset:
 
     @cached_property
     def _description(self) -> dict[str, Any]:
-        description: dict[str, Any] = read_json(self.directory / DESCRIPTION)
+        description: dict[str, Any] = read_checked_json(self.directory / DESCRIPTION)
         return description
 
     @property
@@ -152,12 +152,13 @@ class SuspectDataset:
 
         Raises:
             InputError: If there is no such shard, or it is not what the manifest says.
+            DamageError: If it is not what was published.
         """
         positions = np.flatnonzero(self.shard == shard)
         if not positions.size:
             raise InputError(f"shard {shard} is not in the manifest of {str(self.directory)!r}")
         positions = positions[np.argsort(self.row[positions])]
-        file = BetonFile(self.directory / shard_name(shard))
+        file = self._shard_file(shard)
         same_index = np.array_equal(file.index, self.index[positions])
         same_labels = np.array_equal(file.labels, self.labels[positions])
         same_form = file.has_index and (file.image_shape, file.jpeg) == self._form
@@ -166,6 +167,9 @@ class SuspectDataset:
                 f"{str(file.path)!r} is not the shard its manifest describes: ingest again"
             )
         return file
+
+    def _shard_file(self, shard: int) -> BetonFile:
+        return BetonFile(checked_file(self.directory / shard_name(shard)))
 
     def read_images(self, positions: np.ndarray) -> np.ndarray:
         """Returns the images at some positions, uint8 [n, H, W, 3], in the order of `positions`."""

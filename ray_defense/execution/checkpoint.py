@@ -7,24 +7,29 @@ from typing import Any
 
 import torch
 
-from ray_defense.core.files import write_bytes
+from ray_defense.core.sealed import SEALED_SUFFIX, read_sealed, write_sealed
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = f"checkpoint{SEALED_SUFFIX}"
 
 
 def save_checkpoint(directory: Path, state: Mapping[str, Any]) -> None:
     """Writes `state` (tensors and plain data) in place of the checkpoint before."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_bytes(directory / CHECKPOINT, buffer.getvalue())
+    write_sealed(directory / CHECKPOINT, buffer.getvalue())
 
 
 def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | None:
-    """Returns the newest checkpoint with its tensors on `device`, or None."""
+    """Returns the newest checkpoint with its tensors on `device`, or None.
+
+    Raises:
+        DamageError: If it is not what was written.
+    """
     path = directory / CHECKPOINT
-    if not path.is_file():
+    if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    content = io.BytesIO(read_sealed(path))
+    state: dict[str, Any] = torch.load(content, map_location=device, weights_only=True)
     return state
 
 

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ray_defense.core.errors import InputError
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import write_bytes
 from ray_defense.models.classifier import FeatureClassifier
 from ray_defense.models.protocol import Model
@@ -15,9 +15,18 @@ from ray_defense.models.seeded import build_model
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Writes the parameters and buffers of a model, in place of a file that is there already."""
+    """Writes the parameters and buffers of a model, in place of a file that is there already.
+
+    Raises:
+        RunError: If a number is not finite: the training diverged.
+    """
     tensors = {}
     for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RunError(
+                f"the training diverged: {name!r} of {Path(path).name} holds numbers that are not "
+                "finite; lower the learning rate"
+            )
         tensors[name] = tensor.detach().cpu().contiguous()
     write_bytes(Path(path), safetensors.torch.save(tensors))
 

@@ -1,25 +1,31 @@
 """The store: `<root>/<stage>/<key>/` holds what a stage made, whole or not at all."""
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 
 from ray_defense.core.config import fingerprint, to_plain
-from ray_defense.core.errors import InputError, RunError
-from ray_defense.core.files import file_hash, read_json, sync_directory, write_bytes, write_json
-from ray_defense.core.progress import report_progress
+from ray_defense.core.errors import DamageError, InputError, RunError
+from ray_defense.core.files import file_hash, remove_parts, sync_directory, write_bytes
+from ray_defense.core.sealed import write_sealed_json
 from ray_defense.core.versions import installed_versions
+from ray_defense.store.checked_files import hashes_of
+from ray_defense.store.locks import held_lock
+from ray_defense.store.record import (
+    RECORD,
+    SCRATCH,
+    TIMING,
+    is_hidden,
+    read_timing,
+    recorded_files,
+    write_record,
+)
 from ray_defense.store.remote import connect, local_directory, working_directory
-
-RECORD = "config.json"  # written last: an artifact with a record is complete
-TIMING = "timing.json"  # never hashed: two equal runs differ in it
-SCRATCH = "scratch"  # checkpoints and progress of a stage under way; gone once it is published
+from ray_defense.store.written_files import check_written
 
 
 @dataclass(frozen=True)
@@ -50,26 +56,25 @@ class Artifact:
     @property
     def seconds(self) -> float:
         """How long making the artifact took, in seconds, without what a kill undid."""
-        seconds: float = read_json(self.path / TIMING)["seconds"]
+        seconds: float = read_timing(self.path)["seconds"]
         return seconds
 
     @property
     def versions(self) -> dict[str, str]:
         """What was installed when the artifact was made, name -> version."""
-        versions: dict[str, str] = read_json(self.path / TIMING)["versions"]
+        versions: dict[str, str] = read_timing(self.path)["versions"]
         return versions
 
     @property
     def checkpoint_bytes(self) -> int | None:
         """Bytes of the last checkpoint of the training that made it; None for other artifacts."""
-        size: int | None = read_json(self.path / TIMING).get("checkpoint_bytes")
+        size: int | None = read_timing(self.path).get("checkpoint_bytes")
         return size
 
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file of the finished artifact, by relative path."""
-        hashes: dict[str, str] = read_json(self.path / RECORD)["files"]
-        return hashes
+        return hashes_of(self.path)
 
     def publish(self, seconds: float, checkpoint_bytes: int | None = None) -> None:
         """Turns `work` into the finished artifact: content hashes, then the record, then a rename.
@@ -77,33 +82,46 @@ class Artifact:
         Args:
             seconds: How long making it took.
             checkpoint_bytes: The size of the last checkpoint of the training that made it.
+
+        Raises:
+            DamageError: If a file has changed since it was written, or is a link; or if something
+                without a record stands where the artifact should.
         """
         if self.exists:
             return
-        for left_over in self.work.rglob(".*"):
-            left_over.unlink()  # what a kill left half written
+        self.check_free()
+        remove_parts(self.work)
         hashes = {}
         for file in sorted(self.work.rglob("*")):
-            is_content = file.is_file() and file.name not in (RECORD, TIMING)
-            if is_content and self.scratch not in file.parents:
-                hashes[str(file.relative_to(self.work))] = file_hash(file)
+            name = file.relative_to(self.work).as_posix()
+            if self.scratch in file.parents or is_hidden(name):
+                continue
+            if file.is_symlink():
+                raise DamageError.of(file, "is a link", self.work)
+            if file.is_file() and name not in (RECORD, TIMING):
+                hashes[name] = file_hash(file)
+                check_written(self.work, name, hashes[name])
         timing: dict[str, Any] = {"seconds": round(seconds, 3), "versions": installed_versions()}
         if checkpoint_bytes is not None:
             timing["checkpoint_bytes"] = checkpoint_bytes
-        write_json(self.work / TIMING, timing)
-        record = {
+        write_sealed_json(self.work / TIMING, timing)
+        described = {
             "stage": self.stage,
             "key": self.key,
             "config": self.config,
             "inputs": self.inputs,
-            "files": hashes,
         }
-        write_json(self.work / RECORD, record)
+        write_record(self.work, described, hashes)
         # As late as this: a full disk above costs no checkpoint.
         shutil.rmtree(self.scratch, ignore_errors=True)
         sync_directory(self.work)
         os.replace(self.work, self.path)
         sync_directory(self.path.parent)
+
+    def check_free(self) -> None:
+        """Raises DamageError if something that is no finished artifact stands in its place."""
+        if not self.exists and os.path.lexists(self.path):
+            raise DamageError.of(self.path, f"has no {RECORD}", self.path)
 
 
 def store_directory(location: str | Path) -> Path:
@@ -177,16 +195,23 @@ class Store:
 
         Yields:
             Those of them that are still to be made, with their `work` directories ready.
+
+        Raises:
+            DamageError: If something that is no finished artifact stands in the place of one, or
+                what is fetched is damaged.
         """
         with contextlib.ExitStack() as locks:
             for artifact in sorted(artifacts, key=lambda artifact: (artifact.stage, artifact.key)):
-                locks.enter_context(_locked(artifact))
+                _make_folder(artifact.path.parent)
+                lock = artifact.path.with_name(artifact.key + ".lock")
+                locks.enter_context(held_lock(lock, artifact.stage))
             sent = self._sent_keys(artifacts)
             for artifact in artifacts:
                 if artifact.key in sent and not artifact.exists:
                     self._fetch(artifact)
             missing = [artifact for artifact in artifacts if not artifact.exists]
             for artifact in missing:
+                artifact.check_free()
                 artifact.scratch.mkdir(parents=True, exist_ok=True)
             unsent = [artifact for artifact in artifacts if artifact.key not in sent]
             try:
@@ -258,51 +283,30 @@ class Store:
         """Copies a finished artifact from the store's URI, whole or not at all.
 
         Raises:
-            RunError: If its record is not one, or a file is not what its record says.
+            DamageError: If its record or a file is not what was written.
         """
         assert self.remote is not None
+        artifact.check_free()
         name = f"{artifact.stage}/{artifact.key}"
+        folder = f"{self.remote.uri}/{name}"
         aside = artifact.path.with_name(artifact.key + ".fetched")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        hashes = _recorded_hashes(self.remote.read(f"{name}/{RECORD}"), artifact)
-        if hashes is None:
-            raise RunError(
-                f"{self.remote.uri}/{name}/{RECORD} is no record of {name}: "
-                f"delete {name} there and run again"
-            )
+        hashes = recorded_files(
+            self.remote.read(f"{name}/{RECORD}"),
+            artifact.stage,
+            artifact.key,
+            file=f"{folder}/{RECORD}",
+            remove=folder,
+        )
         self.remote.fetch(name, {**hashes, TIMING: None, RECORD: None}, aside)
         sync_directory(aside)
         os.replace(aside, artifact.path)
         sync_directory(artifact.path.parent)
 
 
-@contextlib.contextmanager
-def _locked(artifact: Artifact) -> Iterator[TextIO]:
-    """Holds the lock of an artifact; a second run that wants it waits, then finds it finished."""
-    artifact.path.parent.mkdir(parents=True, exist_ok=True)
-    with open(artifact.path.with_name(artifact.key + ".lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report_progress(artifact.stage, 0, 1, note="waiting for another run of it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
-
-
-def _recorded_hashes(data: bytes, artifact: Artifact) -> dict[str, str] | None:
-    """Returns the hashes in what should be the record of an artifact.
-
-    None stands for a record of something else, or one that names files outside of the artifact.
-    """
+def _make_folder(folder: Path) -> None:
     try:
-        record = json.loads(data)
-        hashes = {str(name): str(value) for name, value in record["files"].items()}
-        described = (record["stage"], record["key"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    for name in hashes:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            return None
-    return hashes if described == (artifact.stage, artifact.key) else None
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DamageError.of(folder, "is no folder", folder) from None

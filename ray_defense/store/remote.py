@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from ray_defense.core.cache import cache_folder
 from ray_defense.core.config import fingerprint
-from ray_defense.core.errors import InputError, RayDefenseError, RunError
+from ray_defense.core.errors import DamageError, InputError, RayDefenseError, RunError
 from ray_defense.core.progress import report_progress
 
 if TYPE_CHECKING:
@@ -42,6 +42,26 @@ class RemoteFolder:
         with self._errors_told(f"look into {self.uri}"):
             infos = self.file_system.get_file_info([self._path(name) for name in names])
         return {name for name, info in zip(names, infos, strict=True) if info.is_file}
+
+    def list_files(self) -> list[str]:
+        """Returns the names of all files there, ascending."""
+        from pyarrow.fs import FileSelector
+
+        with self._errors_told(f"list {self.uri}"):
+            selector = FileSelector(self.prefix, allow_not_found=True, recursive=True)
+            infos = self.file_system.get_file_info(selector)
+        start = len(self.prefix) + 1
+        return sorted(info.path[start:] for info in infos if info.is_file)
+
+    def hash(self, name: str) -> str:
+        """Returns the SHA-256 of a file in hexadecimal; it is read in blocks."""
+        digest = hashlib.sha256()
+        with self._errors_told(f"read {self.uri}/{name}"):
+            source = self.file_system.open_input_stream(self._path(name), compression=None)
+            with source:
+                while block := source.read(_BLOCK_BYTES):
+                    digest.update(block)
+        return digest.hexdigest()
 
     def read(self, name: str) -> bytes:
         """Returns the bytes of a file."""
@@ -98,7 +118,7 @@ class RemoteFolder:
             folder: The local folder.
 
         Raises:
-            RunError: If a file has another SHA-256.
+            DamageError: If a file has another SHA-256.
         """
         for num_done, (file, expected) in enumerate(files.items()):
             report_progress(f"fetching {name}", num_done, len(files))
@@ -113,10 +133,8 @@ class RemoteFolder:
                         digest.update(block)
                         sink.write(block)
             if expected not in (None, digest.hexdigest()):
-                raise RunError(
-                    f"{self.uri}/{name}/{file} is not what its record says: "
-                    f"delete {name} there and run again"
-                )
+                folder_there = f"{self.uri}/{name}"
+                raise DamageError.of(f"{folder_there}/{file}", "is damaged", folder_there)
         report_progress(f"fetching {name}", len(files), len(files))
 
     def _path(self, name: str) -> str:

@@ -14,10 +14,10 @@ def test_a_checkpoint_replaces_the_checkpoint_before_and_there_is_none_at_first(
     state = load_checkpoint(tmp_path, CPU)
     assert state["weights"].tolist() == [1, 2, 3]
     assert state["history"] == [{"loss": 0.5}]
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.sealed"]
 
 
 def test_the_bytes_of_a_checkpoint_are_those_of_its_file(tmp_path):
     assert checkpoint_bytes(tmp_path) is None
     save_checkpoint(tmp_path, {"weights": torch.zeros(1000)})
-    assert checkpoint_bytes(tmp_path) == (tmp_path / "checkpoint.pt").stat().st_size > 4000
+    assert checkpoint_bytes(tmp_path) == (tmp_path / "checkpoint.sealed").stat().st_size > 4000

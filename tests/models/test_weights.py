@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from ray_defense.core.errors import InputError
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.models.projection_head import ProjectionHead
 from ray_defense.models.seeded import build_model, build_seeded
 from ray_defense.models.small_resnet import SmallResNet
@@ -34,6 +34,17 @@ def test_equal_weights_give_equal_bytes(tmp_path):
     for name in ("a", "b"):
         save_weights(tmp_path / name, small_model(seed=1))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_not_written(tmp_path, number):
+    """Finding: a model that diverged was published and evaluated."""
+    model = small_model(seed=1)
+    name, buffer = list(model.named_buffers())[-2]
+    buffer.view(-1)[0] = number
+    with pytest.raises(RunError, match=f"the training diverged: '{name}' of model.safetensors"):
+        save_weights(tmp_path / "model.safetensors", model)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.fixture

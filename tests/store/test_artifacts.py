@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ray_defense.core import files as files_module
+from ray_defense.core import sealed as sealed_module
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import file_hash, read_json, write_bytes, write_json
-from ray_defense.store.artifacts import RECORD, TIMING, Artifact, Store
+from ray_defense.core.sealed import read_sealed_json
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.record import RECORD, TIMING
 
 
 def make_artifact(
@@ -40,7 +42,7 @@ def test_an_artifact_records_its_configuration_inputs_and_contents(tmp_path: Pat
     hashes = {}
     for name in ("a.json", "rounds/b.txt"):
         hashes[name] = hashlib.sha256((second.path / name).read_bytes()).hexdigest()
-    assert read_json(second.path / RECORD) == {
+    assert read_sealed_json(second.path / RECORD) == {
         "stage": "evidence",
         "key": second.key,
         "config": {"draws": 1},
@@ -86,14 +88,14 @@ def test_what_is_interrupted_before_publishing_is_not_there_and_resumes(tmp_path
     artifact = store.locate("probe", 1, {}, {})
     with pytest.raises(RuntimeError), store.claim([artifact]):
         (artifact.work / "half.txt").write_text("half")
-        (artifact.scratch / "checkpoint.pt").write_text("epoch 3")
+        (artifact.scratch / "checkpoint.sealed").write_text("epoch 3")
         raise RuntimeError("killed")
     assert not artifact.exists
     assert not artifact.path.exists()
     with store.claim([artifact]) as missing:
         assert missing == [artifact]
         assert (artifact.work / "half.txt").read_text() == "half"
-        assert (artifact.scratch / "checkpoint.pt").read_text() == "epoch 3"
+        assert (artifact.scratch / "checkpoint.sealed").read_text() == "epoch 3"
         artifact.publish(0.0)
     assert artifact.exists
     assert not artifact.work.exists()
@@ -140,9 +142,9 @@ def test_a_full_disk_while_publishing_leaves_no_artifact_and_keeps_the_checkpoin
             raise OSError(errno.ENOSPC, "No space left on device")
         write_bytes(path, data)
 
-    monkeypatch.setattr(files_module, "write_bytes", write_until_full)
+    monkeypatch.setattr(sealed_module, "write_bytes", write_until_full)
     with pytest.raises(OSError, match="No space left"), store.claim([artifact]):
-        (artifact.scratch / "checkpoint.pt").write_text("epoch 3")
+        (artifact.scratch / "checkpoint.sealed").write_text("epoch 3")
         (artifact.work / "a.json").write_text("made")
         artifact.publish(1.0)
     assert not artifact.exists
@@ -150,7 +152,7 @@ def test_a_full_disk_while_publishing_leaves_no_artifact_and_keeps_the_checkpoin
     monkeypatch.undo()
     with store.claim([artifact]) as missing:
         assert missing
-        assert (artifact.scratch / "checkpoint.pt").read_text() == "epoch 3"
+        assert (artifact.scratch / "checkpoint.sealed").read_text() == "epoch 3"
         artifact.publish(1.0)
     assert artifact.exists
     assert list(artifact.hashes) == ["a.json"]

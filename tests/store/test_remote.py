@@ -1,6 +1,5 @@
 """A store at a URI: what is finished outlives the working directory; no message tells a secret."""
 
-import json
 import pickle
 import shutil
 import traceback
@@ -9,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.errors import DamageError, InputError, RunError
+from ray_defense.core.sealed import read_sealed_json, seal_json
 from ray_defense.store import remote
-from ray_defense.store.artifacts import RECORD, Artifact, Store, store_directory
+from ray_defense.store.artifacts import Artifact, Store, store_directory
+from ray_defense.store.record import RECORD
 from ray_defense.store.remote import connect, working_directory
 from ray_defense.store.truth import Truth, seal, unseal
+from ray_defense.store.verify import verify_store
 from tests.support.remote_stores import (
     SECRETS,
     URI,
@@ -37,7 +39,7 @@ def make_artifact(store: Store, text: str = "made") -> Artifact:
             (artifact.work / "rounds").mkdir()
             (artifact.work / "rounds" / "b.txt").write_text(text)
             (artifact.work / "a.txt").write_text(text)
-            (artifact.scratch / "checkpoint.pt").write_text("epoch 3")
+            (artifact.scratch / "checkpoint.sealed").write_text("epoch 3")
             artifact.publish(1.0)
     return artifact
 
@@ -137,7 +139,7 @@ def test_a_changed_file_is_not_taken(bucket: Path, name: str):
     artifact = make_artifact(Store(URI))
     (bucket / "probe" / artifact.key / name).write_text("mad3")
     lose_working_directory()
-    expected = f"{name} is not what its record says: delete probe/{artifact.key} there"
+    expected = f"{name} is damaged: remove .*probe/{artifact.key} and run again"
     with pytest.raises(RunError, match=expected) as error:
         make_artifact(Store(URI))
     assert message_of(error)
@@ -145,23 +147,25 @@ def test_a_changed_file_is_not_taken(bucket: Path, name: str):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "damage"),
     [
-        {"key": "0" * 16},
-        {"files": {"../../escaped": "0"}},
-        {"files": {"/tmp/escaped": "0"}},
-        None,
+        ({"key": "0" * 16}, "is not the record of probe"),
+        ({"files": {"../../escaped": "0"}}, "names '../../escaped', a file outside"),
+        ({"files": {"/tmp/escaped": "0"}}, "names '/tmp/escaped', a file outside"),
+        (None, "is damaged"),
     ],
 )
-def test_a_record_of_something_else_is_not_followed(bucket: Path, change: dict[str, object] | None):
+def test_a_record_of_something_else_is_not_followed(
+    bucket: Path, change: dict[str, object] | None, damage: str
+):
     artifact = make_artifact(Store(URI))
     file = bucket / "probe" / artifact.key / RECORD
     if change is None:
         file.write_text("half")
     else:
-        file.write_text(json.dumps(json.loads(file.read_text()) | change))
+        file.write_bytes(seal_json(read_sealed_json(file) | change))
     lose_working_directory()
-    with pytest.raises(RunError, match="is no record of probe") as error:
+    with pytest.raises(DamageError, match=f"{RECORD} {damage}") as error:
         make_artifact(Store(URI))
     assert message_of(error)
     assert not list(store_directory(URI).rglob("escaped"))
@@ -180,7 +184,7 @@ def test_the_truth_comes_back_and_on_this_machine_its_owner_alone_reads_it(bucke
     index = np.arange(5)
     truth = Truth(index, index % 2 == 0, index == 1, true_label=index % 3)
     seal(Store(URI), "key", truth)
-    sealed = store_directory(URI) / "truth" / "key" / "truth.parquet"
+    sealed = store_directory(URI) / "truth" / "key" / "truth.sealed"
     assert sealed.stat().st_mode & 0o777 == 0o600
     assert sealed.parent.stat().st_mode & 0o777 == 0o700
     lose_working_directory()
@@ -260,3 +264,15 @@ def test_a_new_password_keeps_the_working_directory_and_another_location_has_ano
     for uri in ("s3://key:one@bucket/b", "s3://key:one@other/audits", "abfs://key@bucket/audits"):
         directories.add(working_directory(uri))
     assert len(directories) == 4
+
+
+def test_verify_reads_the_bucket_as_well_as_the_working_directory(bucket: Path):
+    artifact = make_artifact(Store(URI))
+    result = verify_store(URI)
+    assert (result.num_artifacts, result.damages) == (2, [])  # here and there
+    (bucket / "probe" / artifact.key / "a.txt").write_text("mad3")
+    (damage,) = verify_store(URI).damages
+    assert "a.txt is damaged" in damage
+    assert not has_secret(damage)
+    lose_working_directory()
+    assert verify_store(URI).damages == [damage]

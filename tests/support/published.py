@@ -1,8 +1,12 @@
-"""Records which stages a test publishes."""
+"""Records which stages a test publishes, and changes what is published."""
+
+import hashlib
 
 import pytest
 
+from ray_defense.core.files import write_bytes
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.record import read_record, write_record
 
 
 def record_published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -18,3 +22,12 @@ def record_published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Artifact, "publish", record_and_publish)
     return stages
+
+
+def replace_published(artifact: Artifact, name: str, data: bytes) -> None:
+    """Puts other bytes in the place of a file of a finished artifact, and into its record."""
+    record = read_record(artifact.path)
+    files = record.pop("files")
+    files[name] = hashlib.sha256(data).hexdigest()
+    write_bytes(artifact.path / name, data)
+    write_record(artifact.path, record, files)
