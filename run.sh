@@ -3,6 +3,22 @@
 # says which pyproject.toml and Python it was made for. RAY_DEFENSE_VENV names another environment than ./.venv.
 set -eu
 
+# No Python below imports from the current directory: hostile data may lie there. (`python -P` says the same, and a
+# Python that is too old, which find_python asks, would not take it.)
+PYTHONSAFEPATH=1
+export PYTHONSAFEPATH
+
+# Nor does an empty word of PYTHONPATH, which means the current directory (`PYTHONPATH=$PYTHONPATH:/code` makes one).
+folders=
+rest=${PYTHONPATH-}:
+while [ -n "$rest" ]; do
+    word=${rest%%:*}
+    rest=${rest#*:}
+    case $word in '' | .) ;; *) folders=$folders:$word ;; esac
+done
+PYTHONPATH=${folders#:}
+export PYTHONPATH
+
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 venv=${RAY_DEFENSE_VENV:-$root/.venv}
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
@@ -15,6 +31,7 @@ usage: ./run.sh demo [options]       the whole path on a small dataset
        ./run.sh test                 the checks of the code, then the tests
        ./run.sh test [pytest args]   some tests
        ./run.sh test chaos           every fault at every stage: half an hour of killed processes
+       ./run.sh test fuzz            half a million mutants of honest files, for an hour
        ./run.sh check                the checks of the code: format, lint, types, layers, repository
        ./run.sh COMMAND ...          any command of ray-defense: run, sweep, attacks, list, doctor, --help
 END
@@ -177,7 +194,6 @@ if ! is_ready; then
 fi
 
 PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} # this checkout's code, whatever the environment has installed
-export PYTHONPATH
 
 # The checks of the code, from the quickest on; each names what it found.
 check() {
@@ -205,8 +221,11 @@ case $1 in
         elif [ "$1" = chaos ]; then
             shift
             set -- -m 'chaos or long' "$@"
+        elif [ "$1" = fuzz ]; then
+            shift
+            set -- -m fuzz "$@"
         fi
         exec "$python" -m pytest -q "$@"
         ;;
 esac
-exec "$python" -m ray_defense "$@"
+exec "$python" -P -m ray_defense "$@"

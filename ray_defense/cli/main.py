@@ -14,14 +14,30 @@ from ray_defense.cli.commands import COMMANDS, Command
 from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.errors import InputError, RayDefenseError, RunError, unknown_name
+from ray_defense.core.import_path import drop_current_directory, safe_children
 from ray_defense.core.version import VERSION
 
 _ABOUT = (
     "Finds poisoned samples in an image training set and trains or repairs a model without the "
     "backdoor."
 )
-# Errors of the system that the user can mend before the same command goes on.
-_MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Errors of the system that the user can mend before the same command goes on, each with a hint.
+_MENDABLE = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room, or raise the quota",
+    errno.EFBIG: "lift the limit on the size of files (ulimit -f unlimited)",
+    errno.EROFS: "mount the disk writable, or choose another folder",
+    errno.EACCES: "allow this user in, or choose another folder",
+    errno.EPERM: "allow this user in, or choose another folder",
+    errno.ENOTDIR: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "mend the links, or choose another folder",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "raise the limit on open files",
+    errno.ENOMEM: "free memory, or take less",
+    errno.EIO: "mend the disk, or choose another one",
+}
+_NO_HOME = "Could not determine home directory"  # how pathlib says it
 _RESUME = "the same command resumes where this one stopped"
 
 
@@ -37,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: After --help and --version.
     """
+    if argv is None:  # this process is ours: nothing is imported from where it was started
+        drop_current_directory()
     try:
         command, options = parse_command_line(sys.argv[1:] if argv is None else argv)
     except InputError as error:
@@ -49,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     handler_before = signal.signal(signal.SIGTERM, terminate)
     try:
-        code = command.execute(options)
+        with safe_children():
+            code = command.execute(options)
         sys.stdout.flush()
         return code
     except RayDefenseError as error:
@@ -68,7 +87,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_error(f"interrupted: {_RESUME}", 128 + signal.SIGINT)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _MENDABLE:
-            return _print_error(f"{error}: mend that, and {_RESUME}", RunError.exit_code)
+            hint = _MENDABLE[error.errno]
+            return _print_error(f"{error}: {hint}, and {_RESUME}", RunError.exit_code)
+        if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+            message = f"a path is not UTF-8, {error.object!r}: rename it, or choose another"
+            return _print_error(message, InputError.exit_code)
+        if isinstance(error, RuntimeError) and str(error).startswith(_NO_HOME):
+            message = "this user has no home directory: set HOME to a folder you may write"
+            return _print_error(message, InputError.exit_code)
+        if isinstance(error, MemoryError):
+            message = f"out of memory: free some, or take less, and {_RESUME}"
+            return _print_error(message, RunError.exit_code)
         traceback.print_exc()
         message = "failed for an unforeseen reason: its traceback is above"
         return _print_error(message, RunError.exit_code)

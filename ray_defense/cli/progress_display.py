@@ -31,17 +31,23 @@ def showing_progress(*, quiet: bool, stream: TextIO | None = None) -> Iterator[N
 
 @contextlib.contextmanager
 def _lines(stream: TextIO) -> Iterator[None]:
-    """Prints a line as a task begins, as it ends, and every 30 seconds between."""
+    """Prints a line as a task begins, as it ends, and every 30 seconds between.
+
+    A note is printed as soon as it says something new: a wait begins.
+    """
     begun: dict[str, float] = {}
     last_line: dict[str, float] = {}
+    last_note: dict[str, str] = {}
 
     def show(event: ProgressEvent) -> None:
         now = time.monotonic()
         begun.setdefault(event.task, now)
         ended = event.num_done >= event.num_total
         is_due = now - last_line.get(event.task, -LINE_EVERY_S) >= LINE_EVERY_S
-        if not (ended or is_due or event.note):
+        is_news = event.note not in ("", last_note.get(event.task))
+        if not (ended or is_due or is_news):
             return
+        last_note[event.task] = event.note
         last_line[event.task] = now
         line = f"{event.task}: {event.num_done} of {event.num_total}"
         if event.note:
@@ -51,6 +57,7 @@ def _lines(stream: TextIO) -> Iterator[None]:
         if ended:
             begun.pop(event.task)
             last_line.pop(event.task)
+            last_note.pop(event.task)
 
     with listening(show):
         yield

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE = "digits_badnets"
 DEFAULT_STORE = "./store"
 RECIPES_HELP = "one of the recipes that `ray-defense list` names"
+# What Ray reads in the process of a command; a program with this library may want it otherwise.
+_RAY_IN_COMMANDS = {
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the connection starts no other Ray
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # pages of raylets on stdout: what fails is told by us
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class WorkOptions:
         if self.data_root is not None:
             # Workers inherit the variable.
             os.environ["RAY_DEFENSE_DATA"] = str(Path(self.data_root).expanduser().resolve())
+        for name, value in _RAY_IN_COMMANDS.items():
+            os.environ.setdefault(name, value)
         if not sys.warnoptions:
             # Of Ray's and torch's own imports; `python -W default` shows them.
             warnings.simplefilter("ignore")
@@ -83,11 +90,38 @@ class WorkOptions:
             key, value = split_assignment("--placement", assignment, "actors=4")
             placement = override(placement, key, value)
         return {
-            "store": self.store,
+            "store": self.checked_store(),
             "executor": self.executor,
             "backend": self.backend,
             "placement": placement,
         }
+
+    def checked_store(self) -> str:
+        """Returns the location of the store.
+
+        Raises:
+            InputError: For a directory that is not UTF-8, or that would go with a submitted job.
+        """
+        from ray_defense.cluster.session import is_submitted_job
+        from ray_defense.store.remote import local_directory
+
+        directory = local_directory(self.store)
+        if directory is None:
+            return self.store
+        try:
+            str(directory).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"the path of the store is not UTF-8, {str(directory)!r}: Ray and Parquet take no "
+                "other; choose another --store"
+            ) from None
+        is_absolute = os.path.isabs(os.path.expanduser(self.store)) or "://" in self.store
+        if is_submitted_job() and not is_absolute:
+            raise InputError(
+                f"the store {self.store!r} of a submitted job would be in the copy of the code "
+                'that Ray deletes: give an absolute path, --store "$PWD/store", or a URI'
+            )
+        return self.store
 
     def configured(self, **chosen: str | None) -> "Recipe":
         """Returns the recipe with what `--set` replaces.
@@ -161,8 +195,8 @@ def add_work_options(parser: CommandParser, *, executor: bool = True) -> None:
             action="append",
             default=[],
             metavar="KEY=VALUE",
-            help="where Ray runs it: actors=4, gpus_per_actor=0.5, spread=true, nodes=2 "
-            "(no result changes); repeatable",
+            help="where Ray runs it: actors=4, gpus_per_actor=0.5, spread=true, nodes=2, "
+            "patience_s=7200 (no result changes); repeatable",
         )
     parser.add_argument("--data-root", metavar="DIR", help="folder of downloaded datasets")
     parser.add_argument("--quiet", action="store_true", help="show no progress")

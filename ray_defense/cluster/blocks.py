@@ -5,10 +5,11 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ray_defense.cluster.errors import original_error
+from ray_defense.cluster.errors import describe_loss, told_error
+from ray_defense.cluster.patience import Patience
 from ray_defense.cluster.resources import (
     gpus_for_each,
     largest_node_cpus,
@@ -20,6 +21,8 @@ from ray_defense.core.progress import report_progress
 from ray_defense.execution.device import best_device, torch_threads
 from ray_defense.execution.placement import Placement
 from ray_defense.execution.protocols import Backend, BlockJob, BlockWork
+
+_ACTOR_LOST = (RayActorError, OutOfMemoryError, NodeDiedError)
 
 
 class BlockActor:
@@ -98,15 +101,24 @@ def actor_starter(
     return start
 
 
-def run_block_job(job: BlockJob[Any, Any], backend: Backend, placement: Placement) -> None:
-    """Makes the missing parts of a job on as many actors as there is room for."""
+def run_block_job(
+    job: BlockJob[Any, Any], backend: Backend, placement: Placement, patience_s: float
+) -> None:
+    """Makes the missing parts of a job on as many actors as there is room for.
+
+    Args:
+        job: The job.
+        backend: Who reads the shards.
+        placement: How the actors are spread over the cluster.
+        patience_s: How long no block may be finished before the job is given up.
+    """
     blocks = job.missing_blocks()
     if not blocks:
         return
     num_actors = max(1, min(max_actors(job.cpus_per_actor, placement), len(blocks)))
     pool = ActorPool(job, backend, placement, num_actors)
     try:
-        run_schedule(pool, BlockSchedule(job.task, blocks), job.patience_s)
+        run_schedule(pool, BlockSchedule(job.task, blocks), patience_s)
     finally:
         pool.close()
 
@@ -125,28 +137,35 @@ def run_schedule(pool: ActorPool, schedule: BlockSchedule, patience_s: float) ->
     Raises:
         RunError: For a pool that is stalled or dies again and again; else what a block raised.
     """
+    patience = Patience(patience_s)
+    report_progress(schedule.task, 0, schedule.num_blocks)
     running: dict[Any, tuple[Any, Hashable | None]] = {}  # reference -> (actor, block)
     for actor in pool.actors:
         running[actor.ready.remote()] = (actor, None)
     while not schedule.finished:
-        finished, _ = ray.wait(list(running), timeout=patience_s)
-        if not finished:
+        finished, _ = ray.wait(list(running), timeout=patience.next_look_s)
+        if finished:
+            patience.news()
+        elif patience.left_s <= 0:
             raise schedule.stalled_error(patience_s)
+        elif patience.is_note_due():
+            note = patience.note()
+            report_progress(schedule.task, schedule.num_done, schedule.num_blocks, note=note)
         for reference in finished:
             actor, block = running.pop(reference)
             try:
                 ray.get(reference)
-            except RayActorError as error:
+            except _ACTOR_LOST as error:
                 newcomer = pool.replace(actor)
                 if newcomer is not None:
                     schedule.process_lost(actor)
                     running[newcomer.ready.remote()] = (newcomer, None)
                 if block is not None:
                     schedule.block_lost(block)
-                schedule.check_going_on(len(pool.actors), block, error)
+                schedule.check_going_on(len(pool.actors), block, describe_loss(error))
                 continue
             except RayError as error:
-                raise original_error(error) from None
+                raise told_error(schedule.task, error) from None
             if block is None:
                 schedule.process_up(actor)
             else:

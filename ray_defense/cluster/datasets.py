@@ -15,8 +15,8 @@ from ray.data import Dataset
 from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from ray_defense.cluster.errors import original_error
-from ray_defense.core.errors import RunError
+from ray_defense.cluster.errors import ray_errors_told
+from ray_defense.cluster.patience import Patience
 from ray_defense.core.progress import report_progress
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.execution.protocols import Columns, IngestJob
@@ -105,8 +105,13 @@ def _uncut_blocks() -> Iterator[None]:
             setattr(context, name, value)
 
 
-def ingest_ranges(job: IngestJob) -> None:
-    """Reads, changes and writes each range of a job, one task a range; raises what one raised."""
+def ingest_ranges(job: IngestJob, patience_s: float) -> None:
+    """Reads, changes and writes each range of a job, one task a range; raises what one raised.
+
+    Args:
+        job: The job.
+        patience_s: How long no range may be finished before the job is given up.
+    """
     num_ranges = len(job.ranges)
     with _uncut_blocks():
         source = RangeDatasource(job.read, list(job.ranges))
@@ -115,19 +120,22 @@ def ingest_ranges(job: IngestJob) -> None:
             dataset = dataset.map_batches(
                 partial(_run_step, step), batch_size=None, batch_format="numpy"
             )
-        try:
-            for number, _ in enumerate(_watched(dataset.iter_rows, job.patience_s)):
+        report_progress("ingest", 0, num_ranges)
+        with ray_errors_told("ingest"):
+            rows = _watched(dataset.iter_rows, Patience(patience_s), num_ranges)
+            for number, _ in enumerate(rows):
                 report_progress("ingest", number + 1, num_ranges)
-        except ray.exceptions.RayError as error:
-            raise original_error(error) from None
 
 
-def _watched(start: Callable[[], Iterator[Any]], patience_s: float) -> Iterator[Any]:
+def _watched(
+    start: Callable[[], Iterator[Any]], patience: Patience, num_ranges: int
+) -> Iterator[Any]:
     """Yields what `start()` yields, taken by another thread.
 
     Raises:
-        RunError: If nothing comes for `patience_s` seconds.
+        RunError: If nothing comes for as long as the patience lasts.
     """
+    num_done = 0
     results: queue.Queue[tuple[str, Any]] = queue.Queue()
 
     def take() -> None:
@@ -141,11 +149,14 @@ def _watched(start: Callable[[], Iterator[Any]], patience_s: float) -> Iterator[
     threading.Thread(target=take, daemon=True).start()
     while True:
         try:
-            kind, value = results.get(timeout=patience_s)
+            kind, value = results.get(timeout=patience.next_look_s)
         except queue.Empty:
-            raise RunError(
-                f"no shard was written in {patience_s:.0f} s: a task hangs; run again to resume"
-            ) from None
+            patience.check("ingest", "a task hangs, or no node has room for one")
+            if patience.is_note_due():
+                report_progress("ingest", num_done, num_ranges, note=patience.note())
+            continue
+        patience.news()
+        num_done += 1
         if kind == "error":
             raise value
         if kind == "end":

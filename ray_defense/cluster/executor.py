@@ -10,7 +10,8 @@ import ray
 
 from ray_defense.cluster.blocks import run_block_job
 from ray_defense.cluster.datasets import ingest_ranges
-from ray_defense.cluster.errors import original_error
+from ray_defense.cluster.errors import ray_errors_told
+from ray_defense.cluster.patience import PATIENCE_S, Patience
 from ray_defense.cluster.resources import cluster_resources, gpus_for_each, wait_for_nodes
 from ray_defense.cluster.small_jobs import train_side_by_side
 from ray_defense.cluster.training import train_in_group
@@ -30,8 +31,6 @@ from ray_defense.execution.protocols import (
     TrainJob,
     TrialsJob,
 )
-
-_STILL_WAITING_S = 900.0  # without an answer, a line says so; the length of a task has no bound
 
 
 class RayExecutor:
@@ -66,20 +65,20 @@ class RayExecutor:
 
     def ingest(self, job: IngestJob) -> None:
         if job.ranges:
-            ingest_ranges(job)
+            ingest_ranges(job, self._patience_s(job.patience_s))
 
     def train(self, jobs: Sequence[TrainJob[Any]]) -> None:
         def group_of(job: TrainJob[Any]) -> tuple[int, int]:
             return job.workers.num_workers, job.workers.cpus_per_worker
 
         for _, group in groupby(jobs, key=group_of):
-            train_in_group(list(group), self.backend, self.placement)
+            train_in_group(list(group), self.backend, self.placement, self._patience_s())
 
     def train_side_by_side(self, jobs: Sequence[TrainJob[Any]]) -> None:
-        train_side_by_side(jobs, self.backend, self.placement)
+        train_side_by_side(jobs, self.backend, self.placement, self._patience_s())
 
     def run_blocks(self, job: BlockJob[Any, Any]) -> None:
-        run_block_job(job, self.backend, self.placement)
+        run_block_job(job, self.backend, self.placement, self._patience_s(job.patience_s))
 
     def map(self, function: Callable[[Item], Output], items: Sequence[Item]) -> list[Output]:
         # Ray takes functions and classes alone, not every callable.
@@ -91,19 +90,25 @@ class RayExecutor:
             scheduling_strategy="DEFAULT",
         )
         references = [task.remote(function, item) for item in items]
-        while True:
-            finished, _ = ray.wait(
-                references, num_returns=len(references), timeout=_STILL_WAITING_S
-            )
-            if len(finished) == len(references):
-                break
-            note = f"no answer for {_STILL_WAITING_S:.0f} s, still waiting"
-            report_progress("tasks", len(finished), len(references), note=note)
-        try:
+        waiting = references
+        patience = Patience(self._patience_s())
+        while waiting:
+            finished, waiting = ray.wait(waiting, timeout=patience.next_look_s)
+            num_done = len(references) - len(waiting)
+            if finished:
+                patience.news()
+            patience.check("tasks", "a task hangs, or no node has room for one")
+            if patience.is_note_due():
+                report_progress("tasks", num_done, len(references), note=patience.note())
+        with ray_errors_told("tasks"):
             outputs: list[Output] = ray.get(references)
-        except ray.exceptions.RayError as error:
-            raise original_error(error) from None
         return outputs
+
+    def _patience_s(self, default_s: float = PATIENCE_S) -> float:
+        """Returns how long work may bring nothing: what the user says, else what the work does."""
+        if self.placement.patience_s is not None:
+            return self.placement.patience_s
+        return default_s
 
     def resources(self, cpus_per_actor: int) -> ClusterResources:
         return cluster_resources(cpus_per_actor, self.placement)
@@ -113,7 +118,7 @@ class RayExecutor:
             alone=partial(_local_executor, self.backend),
             several=partial(RayExecutor, self.backend, self.placement),
         )
-        run_trials_on_tune(job, executors, self.placement)
+        run_trials_on_tune(job, executors, self.placement, self._patience_s())
 
     def close(self) -> None:
         if self._owns_connection:

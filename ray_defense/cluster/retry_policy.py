@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from ray_defense.cluster.patience import stalled_error
 from ray_defense.core.errors import RunError
 
 MAX_DEATHS = 3  # with one block in hand, and of each process while no block is finished
@@ -97,7 +98,4 @@ class BlockSchedule:
         cause = "no actor could start (is there a free CPU or GPU for one?)"
         if self.any_process_up:
             cause = "an actor hangs"
-        return RunError(
-            f"nothing of {self.task} was finished in {patience_s:.0f} s: {cause}; "
-            "run again to resume"
-        )
+        return stalled_error(self.task, patience_s, cause)

@@ -1,13 +1,29 @@
-"""The connection to Ray: its environment, its token, the cluster it joins."""
+"""The connection to Ray: its environment, its token, the cluster it joins.
 
+Ray gives its processes the current directory of the driver, and its workers import from there
+first. Hostile data may lie there, so Ray starts from an empty directory; workers import from the
+current directory only where the driver itself does.
+"""
+
+import contextlib
+import json
 import logging
 import os
+import resource
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ray_defense.cluster.signal_handlers import kept_signal_handlers
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.import_path import (
+    imports_from_current_directory,
+    safe_children,
+    safe_variables,
+)
+from ray_defense.core.neutral_directory import in_directory, neutral_directory
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend
 
@@ -27,11 +43,19 @@ SETTINGS = {
     # which is to have its process; 2 otherwise.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # How often a task is tried again whose process Ray ended because a node's memory was full,
+    # after 1, 2, 4 seconds; without an end otherwise.
+    "RAY_task_oom_retries": "3",
 }
-_OWN_TOKEN_VARIABLES = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-_PATH_VARIABLES = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
+OPEN_RAY = "RAY_DEFENSE_ALLOW_OPEN_RAY"  # 1: a Ray without a token may be started
+_SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray describes a submitted job in it
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_DATA_VARIABLES = ("RAY_DEFENSE_DATA", "RAY_DEFENSE_CACHE")
+_PATH_VARIABLES = (*_DATA_VARIABLES, "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")
+_MIN_FREE_BYTES = 20 << 20  # the logs of a short run; measured: Ray does not come up with 300 KB
+_SHARED_MEMORY = 0.3  # of the memory of a machine, which Ray takes for objects
 # What workers of another cluster need.
-_PASSED_ON = (*_PATH_VARIABLES, "PYTHONPATH", "TUNE_FUNCTION_THREAD_TIMEOUT_S")
+_PASSED_ON = (*_DATA_VARIABLES, "TUNE_FUNCTION_THREAD_TIMEOUT_S")
 
 
 def start_executor(backend: Backend = "auto", placement: Placement = ANYWHERE) -> "RayExecutor":
@@ -58,21 +82,42 @@ def prepare_environment() -> None:
     if "ray" in sys.modules:
         return
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if not any(os.environ.get(name) for name in _OWN_TOKEN_VARIABLES):
+    if cluster_address() is None and not any(os.environ.get(name) for name in _TOKEN_VARIABLES):
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(token_file())
 
 
+def cluster_address() -> str | None:
+    """Returns the address of the cluster that RAY_ADDRESS names; None for a Ray of this machine."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
+
+
+def is_submitted_job() -> bool:
+    """Returns whether this process was started by `ray job submit`."""
+    return _SUBMITTED_JOB in os.environ
+
+
 def token_file() -> Path:
-    """Returns the file of this user's token, made with mode 0600 if it is missing."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    path = Path(state) / "ray_defense" / "ray-token"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        os.replace(aside, path)
+    """Returns the file of this user's token, made with mode 0600 if it is missing.
+
+    Raises:
+        InputError: If it cannot be made.
+    """
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        path = Path(state) / "ray_defense" / "ray-token"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(f"{path.name}.{os.getpid()}")
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+            os.replace(aside, path)
+    except (OSError, RuntimeError) as error:  # a RuntimeError where there is no home
+        raise InputError(
+            f"cannot make the token of Ray ({error}): set XDG_STATE_HOME to a folder that you may "
+            "write, or use --executor local"
+        ) from None
     return path
 
 
@@ -81,6 +126,10 @@ def connect() -> bool:
 
     Returns:
         Whether Ray was not up before, so that the caller has to shut it down.
+
+    Raises:
+        InputError: If a Ray would be started that executes what anybody sends to it.
+        RunError: If Ray cannot be started or joined.
     """
     import ray
 
@@ -89,18 +138,98 @@ def connect() -> bool:
     for name in _PATH_VARIABLES:
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])  # workers run in other directories
-    address = os.environ.get("RAY_ADDRESS")
+    address = cluster_address()
     runtime_env = None
-    if address:
+    if address is None:
+        check_token_used()
+        check_limits()
+    else:
         variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        runtime_env = {"env_vars": variables}
-    with kept_signal_handlers():
-        ray.init(
-            address=address or "local",  # a bare init would attach to what a stale file names
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env=runtime_env,
-        )
+        runtime_env = {"env_vars": {**variables, **safe_variables()}}
+    job_config = ray.job_config.JobConfig(_py_driver_sys_path=folders_for_workers())
+    try:
+        with kept_signal_handlers(), safe_children(), in_directory(neutral_directory()):
+            ray.init(
+                address=address or "local",  # a bare init would attach to what a stale file names
+                log_to_driver=False,
+                logging_level="CRITICAL",  # what fails is raised, and told in one line
+                runtime_env=runtime_env,
+                job_config=job_config,
+            )
+    except Exception as error:
+        raise _start_error(address, error) from None
     for name in ("ray.data", "ray.train", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return True
+
+
+def check_token_used() -> None:
+    """Refuses to start a Ray without a token, unless that is asked for in so many words.
+
+    Ray listens on all interfaces, and without a token it executes what anybody sends to it.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    if mode.lower() == "token" or os.environ.get(OPEN_RAY) == "1":
+        return
+    raise InputError(
+        f"RAY_AUTH_MODE is {mode!r}: the Ray started here would execute code from anybody who "
+        "reaches this machine; unset it, or name your own cluster in RAY_ADDRESS, or set "
+        f"{OPEN_RAY}=1 if that is what you want"
+    )
+
+
+def check_limits() -> None:
+    """Refuses to start a Ray where its processes would die at once: it would wait two minutes.
+
+    Raises:
+        InputError: If there is too little room for its folder, or files may not be as long as the
+            shared memory that it takes.
+    """
+    folder = Path(os.environ.get("RAY_TMPDIR") or "/tmp")
+    with contextlib.suppress(OSError):  # what cannot be asked Ray will find out
+        free_bytes = shutil.disk_usage(folder).free
+        if free_bytes < _MIN_FREE_BYTES:
+            raise InputError(
+                f"{folder}, where Ray keeps its files, has {free_bytes >> 20} MiB free and must "
+                f"have {_MIN_FREE_BYTES >> 20}: make room, name another folder in RAY_TMPDIR, or "
+                "use --executor local"
+            )
+    limit_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if limit_bytes != resource.RLIM_INFINITY and limit_bytes < _SHARED_MEMORY * memory_bytes:
+        raise InputError(
+            f"the limit on the size of files is {limit_bytes >> 20} MiB, less than the shared "
+            "memory of Ray: lift it (ulimit -f unlimited), or use --executor local"
+        )
+
+
+def folders_for_workers() -> list[str]:
+    """Returns where workers import from beside their own folders, as far as the driver does.
+
+    These are the folder of the script and the current directory. A submitted job with code of its
+    own has both in that code.
+    """
+    description = json.loads(os.environ.get(_SUBMITTED_JOB) or "{}")
+    if (description.get("runtime_env") or {}).get("working_dir"):
+        return []
+    folders = []
+    script_folder = os.path.dirname(os.path.realpath(sys.argv[0]))
+    if script_folder in sys.path:
+        folders.append(script_folder)
+    if imports_from_current_directory():
+        folders.append(os.getcwd())
+    return folders
+
+
+def _start_error(address: str | None, error: Exception) -> RunError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if address is not None:
+        return RunError(
+            f"cannot join the cluster at {address} ({lines[0]}): check RAY_ADDRESS, RAY_AUTH_MODE "
+            "and the token"
+        )
+    return RunError(
+        f"Ray cannot be started here ({lines[0]}): make room in its folder (/tmp/ray, or the one "
+        "that RAY_TMPDIR names) and allow this user in, lift the limits on files and processes "
+        "(ulimit), or use --executor local"
+    )

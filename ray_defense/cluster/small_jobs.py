@@ -5,10 +5,12 @@ from typing import Any
 
 import ray
 
-from ray_defense.cluster.errors import original_error
+from ray_defense.cluster.errors import describe_loss, original_error
+from ray_defense.cluster.patience import Patience
 from ray_defense.cluster.resources import gpus_for_each, largest_node_cpus
 from ray_defense.core.errors import InputError, RayDefenseError, RunError
 from ray_defense.core.progress import report_progress
+from ray_defense.execution.checkpoint import CHECKPOINT
 from ray_defense.execution.device import best_device
 from ray_defense.execution.local import LocalWorker, run_train_job
 from ray_defense.execution.placement import Placement
@@ -19,11 +21,17 @@ _POLL_S = 5.0
 
 
 def train_side_by_side(
-    jobs: Sequence[TrainJob[Any]], backend: Backend, placement: Placement
+    jobs: Sequence[TrainJob[Any]], backend: Backend, placement: Placement, patience_s: float
 ) -> None:
     """Runs independent jobs, as many at a time as the cluster has room for.
 
     Where one fails the others end first.
+
+    Args:
+        jobs: The jobs.
+        backend: Who reads the shards.
+        placement: How they are spread over the cluster.
+        patience_s: How long there may be neither a checkpoint nor an end before all are given up.
 
     Raises:
         InputError: For a job of several workers, or as a job raised it.
@@ -45,8 +53,15 @@ def train_side_by_side(
         references[task.remote(job, backend)] = job
     errors = []
     waiting = list(references)
+    patience = Patience(patience_s)
+    checkpoints = _checkpoint_times(jobs)
     while waiting:
         finished, waiting = ray.wait(waiting, timeout=_POLL_S)
+        times = _checkpoint_times(jobs)
+        if finished or times != checkpoints:
+            checkpoints = times
+            patience.news()
+        patience.check(jobs[0].artifact.stage, "a process hangs, or no node has room for one")
         for reference in finished:
             try:
                 ray.get(reference)
@@ -65,11 +80,21 @@ def _error_of(job: TrainJob[Any], error: BaseException) -> BaseException:
     raised_by_job = isinstance(cause, ray.exceptions.RayTaskError)
     if raised_by_job or not isinstance(cause, ray.exceptions.RayError):
         return cause
-    first_line = str(cause).strip().splitlines()[0]
     return RunError(
         f"the training of {job.artifact.stage} {job.artifact.key} died {MAX_RETRIES + 1} times; "
-        f"run the same command again to resume ({first_line})"
+        f"run the same command again to resume ({describe_loss(cause)})"
     )
+
+
+def _checkpoint_times(jobs: Sequence[TrainJob[Any]]) -> list[int]:
+    """Returns when each job last kept a checkpoint, in nanoseconds; 0 for a job without one."""
+    times = []
+    for job in jobs:
+        try:
+            times.append((job.artifact.scratch / CHECKPOINT).stat().st_mtime_ns)
+        except OSError:  # none yet, or the job is published
+            times.append(0)
+    return times
 
 
 def _run_alone(job: TrainJob[Any], backend: Backend) -> None:

@@ -8,7 +8,7 @@ import contextvars
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.config import LoggingConfig
 
 from ray_defense.cluster.collectives import gather_with_gradient
+from ray_defense.cluster.errors import describe_loss, ray_errors_told
+from ray_defense.cluster.patience import Patience, Watchdog
 from ray_defense.cluster.resources import cpu_slots, gpus_for_each, largest_node_cpus
 from ray_defense.cluster.signal_handlers import kept_signal_handlers
 from ray_defense.core.errors import InputError, RayDefenseError, RunError
 from ray_defense.core.files import read_json, write_json
 from ray_defense.core.progress import report_progress
+from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.execution.local import run_train_job
 from ray_defense.execution.placement import Placement
@@ -40,9 +43,10 @@ _ERROR = "error.json"
 class RayWorker:
     """One process of a Ray Train worker group (see `execution.protocols.Worker`)."""
 
-    def __init__(self, artifact: Artifact, backend: Backend):
+    def __init__(self, artifact: Artifact, backend: Backend, on_epoch_end: Callable[[], None]):
         context = get_context()
         self.artifact = artifact
+        self._on_epoch_end = on_epoch_end
         self.backend: Backend = backend
         self.device: torch.device = get_device()
         self.rank: int = context.get_world_rank()
@@ -71,6 +75,7 @@ class RayWorker:
     def report_epoch(self, number: int, metrics: Metrics) -> None:
         if self.rank == 0:
             write_json(self.artifact.scratch / _PROGRESS, {"epoch": number})
+        self._on_epoch_end()
 
     def save(self, state: Mapping[str, Any]) -> None:
         save_checkpoint(self.artifact.scratch, state)
@@ -88,23 +93,35 @@ def train_loop(config: dict[str, Any]) -> None:
     if error_file.exists():
         # Restarted after an error of ours: the same work would end the same way.
         raise _read_error(error_file)
+    jobs = config["jobs"]
+    patience = Patience(config["patience_s"])
     try:
-        for job in config["jobs"]:
-            run_train_job(RayWorker(job.artifact, config["backend"]), job)
+        with Watchdog(jobs[0].artifact.stage, patience, error_file):
+            for job in jobs:
+                run_train_job(RayWorker(job.artifact, config["backend"], patience.news), job)
+                patience.news()
     except RayDefenseError as error:
-        write_json(error_file, {"type": type(error).__name__, "message": str(error)})
+        write_sealed_json(error_file, {"type": type(error).__name__, "message": str(error)})
         raise
     report({"num_jobs_done": len(config["jobs"])})
 
 
 def _read_error(path: Path) -> RayDefenseError:
-    plain = read_json(path)
+    plain = read_sealed_json(path)
     kind = InputError if plain["type"] == InputError.__name__ else RunError
     return kind(plain["message"])
 
 
-def train_in_group(jobs: Sequence[TrainJob[Any]], backend: Backend, placement: Placement) -> None:
+def train_in_group(
+    jobs: Sequence[TrainJob[Any]], backend: Backend, placement: Placement, patience_s: float
+) -> None:
     """Runs jobs that want the same group of workers in one Ray Train run.
+
+    Args:
+        jobs: The jobs.
+        backend: Who reads the shards.
+        placement: How the workers are spread over the cluster.
+        patience_s: How long a worker may finish no epoch before all are given up.
 
     Raises:
         InputError: If the cluster has no room for the group, or a job raised it.
@@ -119,7 +136,12 @@ def train_in_group(jobs: Sequence[TrainJob[Any]], backend: Backend, placement: P
     folder.mkdir(parents=True)
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"jobs": list(jobs), "backend": backend, "folder": str(folder)},
+        train_loop_config={
+            "jobs": list(jobs),
+            "backend": backend,
+            "folder": str(folder),
+            "patience_s": patience_s,
+        },
         scaling_config=ScalingConfig(
             num_workers=group.num_workers,
             use_gpu=num_gpus > 0,
@@ -135,15 +157,15 @@ def train_in_group(jobs: Sequence[TrainJob[Any]], backend: Backend, placement: P
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    with _progress_followed(jobs), kept_signal_handlers():
+    with _progress_followed(jobs), kept_signal_handlers(), ray_errors_told(first.stage):
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
             if (folder / _ERROR).exists():
                 raise _read_error(folder / _ERROR) from error
             raise RunError(
-                f"training failed {MAX_FAILURES + 1} times; run the same command again to resume "
-                f"({error})"
+                f"{first.stage}: training failed {MAX_FAILURES + 1} times; run the same command "
+                f"again to resume ({describe_loss(error)})"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -181,6 +203,9 @@ def _check_room(group: WorkerGroup, stage: str, placement: Placement) -> None:
 def _progress_followed(jobs: Sequence[TrainJob[Any]]) -> Iterator[None]:
     """Reports the progress that workers write, from a thread, as long as the body runs."""
     done = threading.Event()
+
+    for job in jobs:
+        report_progress(job.artifact.stage, 0, job.num_epochs)
 
     def follow() -> None:
         while not done.wait(0.5):

@@ -13,10 +13,12 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
+from ray_defense.cluster.errors import ray_errors_told
+from ray_defense.cluster.patience import PATIENCE_S, Patience, Watchdog
 from ray_defense.cluster.resources import cpu_slots, gpus_for_each, largest_node_cpus
 from ray_defense.cluster.signal_handlers import kept_signal_handlers
 from ray_defense.core.errors import RayDefenseError, TrialStopped
-from ray_defense.core.progress import report_progress
+from ray_defense.core.progress import ProgressEvent, listening, report_progress
 from ray_defense.execution.local import EpochListener
 from ray_defense.execution.placement import Placement
 from ray_defense.execution.protocols import EarlyStopping, Executor, Metrics, TrialsJob
@@ -64,12 +66,29 @@ class TrialExecutors:
 
 
 def run_one_trial(
-    config: dict[str, int], job: TrialsJob, executors: TrialExecutors, parallel: bool
+    config: dict[str, int],
+    job: TrialsJob,
+    executors: TrialExecutors,
+    parallel: bool,
+    patience_s: float = PATIENCE_S,
 ) -> None:
     """What the process of a trial runs.
 
-    An error of ours is kept by the job; the trial would fail the same way again.
+    An error of ours is kept by the job; the trial would fail the same way again. A process whose
+    trial brings nothing ends, and Tune starts another one.
     """
+    patience = Patience(patience_s)
+    number = config["number"]
+
+    def note_news(event: ProgressEvent) -> None:
+        patience.news()  # also if it waits for what another trial makes
+
+    error_file = job.folder / f"hanging-{number}"
+    with Watchdog(f"trial {number}", patience, error_file), listening(note_news):
+        _run_trial(number, job, executors, parallel)
+
+
+def _run_trial(number: int, job: TrialsJob, executors: TrialExecutors, parallel: bool) -> None:
     if parallel:
         executor = executors.several()
     else:
@@ -79,7 +98,7 @@ def run_one_trial(
         executor = executors.alone(listener)
     try:
         with contextlib.suppress(RayDefenseError):
-            job.run(job.trials[config["number"]], executor)
+            job.run(job.trials[number], executor)
     except TrialStopped:
         # After a return Tune would wait for one more report, and the process could not be reused.
         raise SystemExit(0) from None
@@ -115,11 +134,19 @@ def scheduler_of(stopping: EarlyStopping | None) -> ASHAScheduler | None:
     )
 
 
-def run_trials_on_tune(job: TrialsJob, executors: TrialExecutors, placement: Placement) -> None:
+def run_trials_on_tune(
+    job: TrialsJob, executors: TrialExecutors, placement: Placement, patience_s: float
+) -> None:
     """Runs every trial of a job, each with an executor that its process makes.
 
     Where a training stage wants several workers trials hold no CPU themselves: a trial that held
     some would starve the workers that it starts.
+
+    Args:
+        job: The trials.
+        executors: How the process of a trial makes its executor.
+        placement: What each trial may ask of the cluster.
+        patience_s: How long a trial may bring nothing before its process is replaced.
     """
     num_workers = max(group.num_workers for group in job.workers)
     num_cpus = max(group.cpus_per_worker for group in job.workers)
@@ -129,7 +156,9 @@ def run_trials_on_tune(job: TrialsJob, executors: TrialExecutors, placement: Pla
     if num_gpus:
         resources["gpu"] = num_gpus
     max_concurrent = max(1, cpu_slots(num_cpus) // num_workers) if parallel else None
-    trainable = tune.with_parameters(run_one_trial, job=job, executors=executors, parallel=parallel)
+    trainable = tune.with_parameters(
+        run_one_trial, job=job, executors=executors, parallel=parallel, patience_s=patience_s
+    )
     # What is done stands in the store, not in Tune's own records.
     shutil.rmtree(job.folder, ignore_errors=True)
     tuner = tune.Tuner(
@@ -148,5 +177,6 @@ def run_trials_on_tune(job: TrialsJob, executors: TrialExecutors, placement: Pla
             verbose=0,
         ),
     )
-    with kept_signal_handlers():
+    report_progress("sweep", 0, len(job.trials))
+    with kept_signal_handlers(), ray_errors_told("sweep"):
         tuner.fit()

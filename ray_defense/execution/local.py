@@ -29,6 +29,8 @@ from ray_defense.store.artifacts import Artifact
 
 EpochListener = Callable[[str, int, Metrics], None]  # stage, number of the epoch from 1, metrics
 
+_NO_VARIANCE = "more than 1 value per channel"  # in the text of torch's batch normalization
+
 
 class LocalWorker:
     """The only worker of a training in this process (see `protocols.Worker`)."""
@@ -78,12 +80,24 @@ def run_train_job(worker: Worker, job: TrainJob[Any]) -> None:
     """Runs a training job in one worker and publishes its artifact from rank 0.
 
     A job whose artifact is published already is left alone.
+
+    Raises:
+        InputError: If a batch of one image becomes a single pixel, which cannot be normalized.
     """
     if job.artifact.exists:
         return
     start = time.perf_counter()
     with torch_threads(job.workers.cpus_per_worker):
-        job.program(worker, job.artifact, job.inputs)
+        try:
+            job.program(worker, job.artifact, job.inputs)
+        except ValueError as error:
+            if _NO_VARIANCE not in str(error):
+                raise
+            raise InputError(
+                f"{job.artifact.stage}: a batch of one image, which the model shrinks to a single "
+                "pixel, has no variance to normalize by: raise source.size, or choose a batch_size "
+                "that leaves no last batch of one image"
+            ) from error
     if worker.rank == 0:
         seconds = time.perf_counter() - start
         job.artifact.publish(seconds, checkpoint_bytes(job.artifact.scratch))
@@ -115,6 +129,7 @@ class LocalExecutor:
         pass
 
     def ingest(self, job: IngestJob) -> None:
+        report_progress("ingest", 0, len(job.ranges))
         for number, (low, high) in enumerate(job.ranges):
             job.write(job.change(job.read(low, high)))
             report_progress("ingest", number + 1, len(job.ranges))
@@ -127,6 +142,7 @@ class LocalExecutor:
                     f"{job.artifact.stage}.workers.num_workers is {num_workers}: the local "
                     "executor has one worker; use --executor ray, or set it to 1"
                 )
+            report_progress(job.artifact.stage, 0, job.num_epochs)
             worker = LocalWorker(
                 job.artifact, job.num_epochs, self.device, self.backend, self._on_epoch_end
             )
@@ -146,6 +162,7 @@ class LocalExecutor:
         missing = job.missing_blocks()
         if not missing:
             return
+        report_progress(job.task, 0, len(missing))
         with torch_threads(job.cpus_per_actor):
             work = job.open(job.inputs, self.device, self.backend)
             for number, block in enumerate(missing):

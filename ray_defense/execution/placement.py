@@ -19,6 +19,8 @@ class Placement:
     actors: int | None = None  # for scoring; None: as many as GPUs, else CPUs, have room for
     gpus_per_actor: float | None = None  # None: one where there is one for each; given: waited for
     gpus_per_worker: float | None = None  # the same for training workers and for trials of a sweep
+    # How long work may bring nothing before it counts as hanging; None: as each kind of work says.
+    patience_s: float | None = None
 
     def __post_init__(self) -> None:
         check_at_least("placement.nodes", self.nodes, 0)
@@ -29,6 +31,8 @@ class Placement:
             check_at_least("placement.gpus_per_actor", self.gpus_per_actor, 0)
         if self.gpus_per_worker is not None:
             check_at_least("placement.gpus_per_worker", self.gpus_per_worker, 0)
+        if self.patience_s is not None:
+            check_at_least("placement.patience_s", self.patience_s, 1)
 
 
 ANYWHERE = Placement()

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ray_defense.core.neutral_directory import import_apart
 from ray_defense.reports.figures import POISONED_COLOR, drawable
 
 NUM_COLUMNS = 8  # the width of the sheet, in tiles, even where it shows fewer images
@@ -148,6 +149,7 @@ def _fit(text: str, width: int) -> str:
 
 @cache
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    import_apart("matplotlib")
     from matplotlib.font_manager import findfont  # whose import writes to the user's home
 
     weight = "bold" if bold else "regular"

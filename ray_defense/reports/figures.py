@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ray_defense.core.neutral_directory import import_apart
+
 if TYPE_CHECKING:  # importing matplotlib writes its caches to the user's home
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -270,6 +272,7 @@ def drawable(number: int, name: str, longest: int = 24) -> str:
 @cache
 def _glyphs() -> frozenset[int]:
     """Returns the code points that the font bundled with matplotlib can draw."""
+    import_apart("matplotlib")
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
@@ -295,6 +298,7 @@ def as_svg(draw: "Callable[[Axes], None]", width_in: float, height_in: float) ->
         width_in: The width of the figure in inches.
         height_in: The height of the figure in inches.
     """
+    import_apart("matplotlib")
     from matplotlib import style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

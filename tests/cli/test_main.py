@@ -91,8 +91,8 @@ def test_the_version_is_the_one_of_the_package(capsys: pytest.CaptureFixture[str
     [
         (
             (),
-            "name a command: run, demo, score, defend, report, benchmark, sweep, attacks, list, "
-            "doctor",
+            "name a command: run, demo, detect, defend, report, benchmark, sweep, attacks, verify, "
+            "list, doctor",
         ),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("--verson",), "unknown option '--verson': did you mean '--version'?"),
@@ -130,7 +130,7 @@ def test_the_version_is_the_one_of_the_package(capsys: pytest.CaptureFixture[str
             ("benchmark", "digits_badnets", "--repeat", "2"),
             "unknown option '--repeat': did you mean '--repeats'?",
         ),
-        (("score", "digits_badnets", "--set", "probe.epocs=3"), "did you mean 'epochs'?"),
+        (("detect", "digits_badnets", "--set", "probe.epocs=3"), "did you mean 'epochs'?"),
         (
             ("attacks",),
             "name a command of attacks: preview, check (see ray-defense attacks --help)",
@@ -204,8 +204,13 @@ def test_what_is_unknown_is_refused_in_one_line(
         (
             OSError(errno.ENOSPC, "No space left on device", "/s"),
             3,
-            "No space left on device: '/s'",
+            "No space left on device: '/s': make room, and the same command resumes",
         ),
+        (OSError(errno.EFBIG, "File too large", "/s"), 3, "(ulimit -f unlimited), and the same"),
+        (OSError(errno.ENOTDIR, "Not a directory", "/s"), 3, "choose another folder, and the same"),
+        (MemoryError(), 3, "out of memory: free some"),
+        (RuntimeError("Could not determine home directory."), 2, "set HOME to a folder"),
+        (UnicodeEncodeError("utf-8", "/caf\udce9", 4, 5, "surrogates not allowed"), 2, "not UTF-8"),
         (KeyboardInterrupt(), 130, "the same command resumes"),
         (SystemExit(0), 130, "the same command resumes"),
         (SystemExit(signal.SIGTERM), 143, "the same command resumes"),
@@ -235,6 +240,7 @@ def test_an_unforeseen_error_keeps_its_traceback(
 
 
 def test_sigterm_ends_a_run_with_143_and_its_handler_goes(monkeypatch: pytest.MonkeyPatch):
+    """Row 6 of the faults: SIGTERM as before a preemption."""
     before = signal.getsignal(signal.SIGTERM)
 
     def end_by_sigterm(*arguments: object, **options: object) -> Result:
@@ -255,3 +261,62 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path):
     )
     assert finished.stdout == "recipes\n"
     assert errors.read_text() == ""
+
+
+def test_children_of_a_command_import_nothing_from_the_current_directory(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    seen = []
+
+    def note_variable(*arguments: object, **options: object) -> Result:
+        seen.append(os.environ.get("PYTHONSAFEPATH"))
+        return make_result()
+
+    replace_call(monkeypatch, "run", note_variable)
+    assert main(["demo"]) == 0
+    assert seen == ["1"]
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc/no-such-folder"])
+def test_a_run_of_a_user_without_a_home_works_or_ends_in_one_line(home: str, tmp_path: Path):
+    """The token of Ray is kept at home; what runs without Ray needs no home."""
+    environment = {**os.environ, "HOME": home}
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "ray_defense", "detect", "digits_badnets", "--quiet"]
+    finished = subprocess.run(
+        [*command, "--store", str(tmp_path / "store")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert "set XDG_STATE_HOME to a folder that you may write" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def limit_files() -> None:
+    """Allows this process files of 100 KB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_limit_on_the_size_of_files_ends_a_run_in_one_line(tmp_path: Path):
+    """Row 4 of the faults, a disk that takes no more: here because of `ulimit -f`."""
+    command = [sys.executable, "-m", "ray_defense", "detect", "digits_badnets", "--quiet"]
+    finished = subprocess.run(
+        [*command, "--executor", "local", "--store", str(tmp_path / "store")],
+        preexec_fn=limit_files,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 3
+    assert "File too large" in finished.stderr
+    assert "lift the limit on the size of files (ulimit -f unlimited)" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("store/*/*/config.json"))

@@ -120,3 +120,18 @@ def test_without_a_terminal_a_note_is_shown_at_once_and_nothing_but_text(clock: 
         r"probe\x1b[31m: 0 of 2 (0 s)",
         r"probe\x1b[31m: 0 of 2, waiting\nfor another run of it (1 s)",
     ]
+
+
+def test_without_a_terminal_a_wait_is_told_as_it_begins_and_then_every_30_s(clock: Clock):
+    stream = io.StringIO()
+    with showing_progress(quiet=False, stream=stream):
+        for _ in range(130):
+            report_progress("probe", 0, 1, note="waiting for process 7")
+            clock.now += 0.5
+        report_progress("probe", 0, 1, note="waiting for process 8")
+    assert stream.getvalue().splitlines() == [
+        "probe: 0 of 1, waiting for process 7 (0 s)",
+        "probe: 0 of 1, waiting for process 7 (30 s)",
+        "probe: 0 of 1, waiting for process 7 (60 s)",
+        "probe: 0 of 1, waiting for process 8 (65 s)",
+    ]

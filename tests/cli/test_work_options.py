@@ -14,7 +14,7 @@ from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.pipeline.recipes import RECIPES
-from tests.support.command_line import replace_call
+from tests.support.command_line import forbid_work, replace_call
 from tests.support.results import make_result
 
 
@@ -102,3 +102,57 @@ def test_a_missing_ffcv_is_told_unless_nobody_asked_for_it(
         pass
     told = "FFCV is not installed: shards are read by NumPy, with identical tensors\n"
     assert capsys.readouterr().err == (told if is_told else "")
+
+
+SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what `ray job submit` starts
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["report"], ["sweep", "--grid", "seed=0,1", "--plan"]]
+)
+@pytest.mark.parametrize("store", [None, "results", "./results"])
+def test_a_submitted_job_is_refused_a_store_that_would_go_with_its_code(
+    command: list[str],
+    store: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    forbid_work(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(SUBMITTED_JOB, "{}")
+    words = [command[0], "digits_badnets", *command[1:]]
+    if store is not None:
+        words += ["--store", store]
+    assert main(words) == 2
+    shown = capsys.readouterr().err
+    assert 'give an absolute path, --store "$PWD/store", or a URI' in shown.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("store", ["/results", "s3://bucket/results", "file:///results"])
+def test_a_submitted_job_may_have_a_store_that_outlives_it(
+    store: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(SUBMITTED_JOB, "{}")
+    assert read_options("--store", store).checked_store() == store
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_store_whose_path_is_not_utf_8_is_refused_in_one_line(
+    inside: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    forbid_work(monkeypatch)
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    store = str(odd)
+    if inside:
+        odd.mkdir()
+        monkeypatch.chdir(odd)
+        store = "store"
+    assert main(["run", "digits_badnets", "--store", store, "--quiet"]) == 2
+    shown = capsys.readouterr().err
+    assert "the path of the store is not UTF-8" in shown
+    assert shown.count("\n") == 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ray_defense.cluster.session import start_executor
-from ray_defense.core.errors import InputError
+from ray_defense.core.errors import DamageError
 from ray_defense.detectors.feature_scorer import Block
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import Placement
@@ -20,7 +20,8 @@ from ray_defense.execution.steps import make_steps
 from ray_defense.pipeline.plan import Plan
 from ray_defense.stages.detect import EvidenceInputs
 from ray_defense.stages.evidence import BlockScorer
-from ray_defense.store.artifacts import RECORD, Store
+from ray_defense.store.artifacts import Store
+from ray_defense.store.record import RECORD
 from tests.support.finished_plan import evidence_again
 
 pytestmark = pytest.mark.ray
@@ -54,6 +55,7 @@ class DyingActorsExecutor(ExecutorOnDemand):
 
 
 def test_one_actor_gives_the_bytes_of_two(ray_plan: Plan, tmp_path: Path) -> None:
+    """Row 2 of the faults: another number of actors gives the same bits."""
     step = evidence_again(tmp_path, ray_plan)
     make_steps([step], Store(tmp_path), start_executor("numpy", Placement(actors=1)))
     assert step.artifact.hashes == ray_plan.evidence.artifact.hashes
@@ -62,6 +64,7 @@ def test_one_actor_gives_the_bytes_of_two(ray_plan: Plan, tmp_path: Path) -> Non
 def test_a_killed_actor_costs_its_blocks_and_changes_no_byte(
     ray_plan: Plan, tmp_path: Path
 ) -> None:
+    """Row 1 of the faults: SIGKILL of a scoring actor."""
     step = evidence_again(tmp_path, ray_plan)
     marker = tmp_path / "killed"
     make_steps([step], Store(tmp_path), DyingActorsExecutor(marker))
@@ -76,5 +79,5 @@ def test_an_error_of_an_actor_is_the_error_itself(ray_plan: Plan, tmp_path: Path
     (lost.path / RECORD).touch()
     step = evidence_again(tmp_path, ray_plan, replace(ray_plan.probe, artifact=lost))
     executor = start_executor("numpy", Placement(actors=1))
-    with pytest.raises(InputError, match="lost"):
+    with pytest.raises(DamageError, match="lost"):
         make_steps([step], Store(tmp_path), executor)

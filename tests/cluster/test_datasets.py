@@ -9,6 +9,7 @@ import pytest
 import ray_defense
 from ray_defense.cluster.session import start_executor
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources.listing import capture_split
 from ray_defense.execution.protocols import Columns, IngestJob
 from ray_defense.reports.result import Result
 from ray_defense.stages.ingest import ReadRange, unchanged
@@ -23,6 +24,12 @@ def write_on_a_full_disk(columns: Columns) -> Columns:
 
 def refuse(columns: Columns) -> Columns:
     raise InputError("too big")
+
+
+def read_range(digits: Path) -> ReadRange:
+    source = tiny.recipe(digits).source
+    captured, _ = capture_split(source, "train", digits / "unused", range_size=50)
+    return ReadRange(captured)
 
 
 def test_shards_as_a_ray_dataset_hold_every_sample_once(ray_run: Result, digits: Path) -> None:
@@ -41,7 +48,7 @@ def test_shards_as_a_ray_dataset_hold_every_sample_once(ray_run: Result, digits:
 
 
 def test_a_full_disk_is_reported_as_such(local_ray: Any, digits: Path) -> None:
-    read = ReadRange(tiny.recipe(digits).source)
+    read = read_range(digits)
     job = IngestJob([(0, 50)], read=read, change=unchanged, write=write_on_a_full_disk)
     with pytest.raises(OSError, match="No space left") as full:
         start_executor("numpy").ingest(job)
@@ -49,7 +56,7 @@ def test_a_full_disk_is_reported_as_such(local_ray: Any, digits: Path) -> None:
 
 
 def test_an_error_of_ours_in_a_read_task_is_the_error_itself(local_ray: Any, digits: Path) -> None:
-    read = ReadRange(tiny.recipe(digits).source)
+    read = read_range(digits)
     job = IngestJob([(0, 50)], read=read, change=refuse, write=unchanged)
     with pytest.raises(InputError, match="^too big$"):
         start_executor("numpy").ingest(job)

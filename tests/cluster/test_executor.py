@@ -1,5 +1,6 @@
 """The same path on a local Ray: the same bytes, and the errors of the stages themselves."""
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 
 import ray_defense
 from ray_defense.cluster.session import start_executor
-from ray_defense.core.errors import InputError
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
 from ray_defense.data.sources.parquet import Parquet
+from ray_defense.execution.placement import Placement
 from ray_defense.execution.steps import make_steps
 from ray_defense.reports.result import Result
 from ray_defense.stages.ingest import IngestConfig, ingest_step
@@ -64,6 +66,17 @@ def test_an_error_of_a_stage_on_ray_is_the_error_itself(local_ray: Any, tmp_path
 def test_an_error_of_a_mapped_function_is_the_error_itself(local_ray: Any) -> None:
     with pytest.raises(InputError, match="too big"):
         start_executor("numpy").map(refuse, [1])
+
+
+def sleep_a_while(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def test_a_mapped_function_that_hangs_is_given_up_after_the_patience(local_ray: Any) -> None:
+    """Row 3 of the faults: a worker that hangs."""
+    executor = start_executor("numpy", Placement(patience_s=1.0))
+    with pytest.raises(RunError, match="nothing of tasks was finished in 1 s: a task hangs"):
+        executor.map(sleep_a_while, [8.0])
 
 
 def test_any_callable_can_be_mapped(local_ray: Any) -> None:

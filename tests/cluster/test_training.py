@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ray_defense.cluster.session import start_executor
-from ray_defense.core.errors import InputError
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
+from ray_defense.execution.placement import Placement
 from ray_defense.execution.steps import Step, make_steps
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.pipeline.plan import Plan
@@ -17,7 +18,7 @@ from ray_defense.stages.backdoored import backdoored_step
 from ray_defense.stages.defend import BackdooredModel, defend_step
 from ray_defense.store.artifacts import Store
 from tests.support import tiny
-from tests.support.dying_programs import killed_after_second_epoch, refusing
+from tests.support.dying_programs import hanging, killed_after_second_epoch, refusing
 from tests.support.finished_plan import context_in, probe_again, with_program
 
 pytestmark = pytest.mark.ray
@@ -76,6 +77,18 @@ def test_more_workers_than_fit_are_refused_at_once(ray_plan: Plan, tmp_path: Pat
     step = probe_again(tmp_path, ray_plan, too_many)
     with pytest.raises(InputError, match="wants 64 workers"):
         make_steps([step], Store(tmp_path), start_executor("numpy"))
+
+
+@pytest.mark.long
+def test_a_training_that_hangs_is_given_up_after_the_patience(
+    ray_plan: Plan, tmp_path: Path
+) -> None:
+    """Row 3 of the faults: a Train worker that hangs, although its process answers."""
+    step = with_program(probe_again(tmp_path, ray_plan), hanging)
+    executor = start_executor("numpy", Placement(patience_s=3.0))
+    with pytest.raises(RunError, match="^nothing of probe was finished in 3 s: a process hangs"):
+        make_steps([step], Store(tmp_path), executor)
+    assert not step.artifact.exists
 
 
 def test_two_workers_train_one_model_in_every_training_stage(

@@ -155,7 +155,7 @@ def test_ray_stops_trials_that_do_worse_and_keeps_the_best(stopped_sweep: Stoppe
         if row["stopped"]:
             assert row["auroc"] is None
             assert "epoch" in row["stopped"]
-    checkpoints = list(stopped_sweep.store.root.glob("probe/*.work/scratch/checkpoint.pt"))
+    checkpoints = list(stopped_sweep.store.root.glob("probe/*.work/scratch/checkpoint.sealed"))
     assert len(checkpoints) == len(stopped) / 2
 
 

@@ -159,6 +159,8 @@ def test_replacing_any_leaf_by_its_own_value_or_its_text_changes_nothing(name: s
         ("d_br.steps", "relearn", ("relearn",)),
         ("d_br.steps", "('relearn', 'relearn')", ("relearn", "relearn")),
         ("d_br.unlearn_above", "none", None),
+        ("d_br.unlearn_above", "chance", "chance"),
+        ("d_br.unlearn_above", "0.5", 0.5),
         ("d_st.augmentation.flip", "true", True),
         ("d_st.augmentation.flip", False, False),
         ("attack", "blend_signal", BlendSignal()),

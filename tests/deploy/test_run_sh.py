@@ -33,7 +33,7 @@ case "$*" in
     *ffcv,test*) echo "$STUB_FFCV_ERROR" >&2; [ -z "$STUB_FFCV_ERROR" ] ;;
     *--editable*) sleep "${STUB_SLEEP:-0}"; exit "${STUB_INSTALL:-0}" ;;
     *find_spec*ffcv*) exit "${STUB_NO_FFCV:-0}" ;;
-    *ray_defense*) echo "PYTHONPATH=$PYTHONPATH" ;;
+    *ray_defense*) echo "PYTHONPATH=$PYTHONPATH"; [ "$PYTHONSAFEPATH" = 1 ] || exit 9 ;;
     '-m ruff format'*) exit "${STUB_FORMAT:-0}" ;;
     '-m mypy') exit "${STUB_TYPES:-0}" ;;
     '-m pytest -q tests/repo'*) exit "${STUB_REPO:-0}" ;;
@@ -142,7 +142,7 @@ def test_the_first_call_installs_and_the_second_does_not(checkout: Checkout) -> 
 def test_the_second_call_asks_python_for_its_version_only(checkout: Checkout) -> None:
     checkout.call("list")
     checkout.call("list")
-    assert checkout.asked.splitlines() == ["-V", "-m ray_defense list"]
+    assert checkout.asked.splitlines() == ["-V", "-P -m ray_defense list"]
 
 
 def test_another_pyproject_makes_the_stamp_invalid(checkout: Checkout) -> None:
@@ -186,13 +186,20 @@ def test_what_is_not_test_goes_to_the_command_line_unchanged(
     checkout: Checkout, argv: tuple[str, ...]
 ) -> None:
     checkout.call(*argv)
-    assert checkout.asked.splitlines()[-1] == " ".join(("-m ray_defense", *argv))
+    assert checkout.asked.splitlines()[-1] == " ".join(("-P -m ray_defense", *argv))
 
 
 def test_the_code_of_this_checkout_comes_first(checkout: Checkout) -> None:
     assert checkout.call("list").stdout == f"PYTHONPATH={checkout.root}\n"
     extended = checkout.call("list", PYTHONPATH="/x")
     assert extended.stdout == f"PYTHONPATH={checkout.root}:/x\n"
+
+
+@pytest.mark.parametrize("words", [":/x", "/x:", ".:/x", "::/x::"])
+def test_no_word_of_pythonpath_means_the_current_directory(checkout: Checkout, words: str) -> None:
+    finished = checkout.call("list", PYTHONPATH=words)
+    assert finished.returncode == 0
+    assert finished.stdout == f"PYTHONPATH={checkout.root}:/x\n"
 
 
 def test_test_with_arguments_runs_pytest_alone_with_them_and_its_exit_code(
@@ -203,6 +210,8 @@ def test_test_with_arguments_runs_pytest_alone_with_them_and_its_exit_code(
     assert checkout.asked.splitlines() == ["-V", "-m pytest -q tests/x.py -k y"]
     assert checkout.call("test", "chaos", "-x").returncode == 7
     assert checkout.asked.splitlines() == ["-V", "-m pytest -q -m chaos or long -x"]
+    assert checkout.call("test", "fuzz").returncode == 7
+    assert checkout.asked.splitlines() == ["-V", "-m pytest -q -m fuzz"]
 
 
 def test_test_alone_runs_the_checks_of_the_code_and_then_all_other_tests(

@@ -106,7 +106,7 @@ def test_every_epoch_is_reported_to_the_listeners_of_progress_and_of_epochs(tmp_
     executor = LocalExecutor("numpy", CPU, lambda *epoch: epochs.append(epoch))
     with listening(events.append):
         executor.train([make_job(tmp_path, "probe", run_three_epochs, [])])
-    assert events == [ProgressEvent("probe", number, 3) for number in (1, 2, 3)]
+    assert events == [ProgressEvent("probe", number, 3) for number in range(4)]
     assert epochs == [("probe", number, {"loss": 1 / number}) for number in (1, 2, 3)]
 
 
@@ -179,7 +179,7 @@ def test_only_missing_blocks_are_made_and_what_makes_them_is_opened_once(tmp_pat
         local_executor().run_blocks(job)
     assert inputs.written == [0, 1, 3]
     assert inputs.opened == [1]
-    assert events == [ProgressEvent("evidence", number, 3) for number in (1, 2, 3)]
+    assert events == [ProgressEvent("evidence", number, 3) for number in range(4)]
 
 
 def test_a_map_keeps_the_order(tmp_path):
@@ -209,3 +209,19 @@ def test_the_resources_are_those_of_this_machine():
     assert resources.num_nodes == 1
     assert resources.num_actors == 1
     assert resources.num_cpus >= 1
+
+
+def train_on_one_tiny_image(worker: Worker, artifact: Artifact, inputs: list[str]) -> None:
+    size = 1 if inputs == ["a pixel"] else 8
+    torch.nn.BatchNorm2d(3)(torch.rand(1, 3, size, size))
+    raise ValueError("something else")
+
+
+def test_a_batch_of_one_pixel_is_refused_with_the_remedy(tmp_path):
+    """Images of 8 pixels and a last batch of one ended in a traceback of torch."""
+    job = make_job(tmp_path, "probe", train_on_one_tiny_image, ["a pixel"])
+    with pytest.raises(InputError, match=r"probe: a batch of one image.* raise source.size"):
+        local_executor().train([job])
+    job = make_job(tmp_path, "other", train_on_one_tiny_image, ["more"])
+    with pytest.raises(ValueError, match="something else"):
+        local_executor().train([job])

@@ -1,4 +1,8 @@
-"""A process that hangs is reported or replaced, and no row is left out or written twice."""
+"""A process that hangs is reported or replaced, and no row is left out or written twice.
+
+Row 3 of the faults: a worker that is stopped (SIGSTOP) or slow. The policy itself is tested without
+Ray in `tests/cluster/test_patience.py`.
+"""
 
 import signal
 from pathlib import Path
@@ -20,7 +24,7 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     ("stage", "message"),
-    [("ingest", "no shard was written in 20 s"), ("scoring", "an actor hangs")],
+    [("ingest", "nothing of ingest was finished in 20 s"), ("scoring", "an actor hangs")],
 )
 def test_a_hanging_process_is_reported_and_leaves_no_row_out_or_twice(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path, stage: str, message: str

@@ -1,7 +1,8 @@
 """Whichever process is killed, at whichever stage, the run ends with the bytes of one left alone.
 
-The default run kills a few processes, `./run.sh test chaos` every kind at every stage. The matrix
-is printed at the end.
+Row 1 of the faults: SIGKILL of a scoring actor, a Train worker, a raylet or the driver, at each
+stage. The default run kills a few processes, `./run.sh test chaos` every kind at every stage. The
+matrix is printed at the end.
 """
 
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def test_a_killed_process_changes_no_byte(
 def test_a_run_killed_while_scoring_goes_on_with_more_actors(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path
 ) -> None:
+    """Row 2 of the faults: a resume with another number of actors gives the same bits."""
     store = copy_without(reference, "scoring", tmp_path)
     fault = Fault("driver", "scoring", str(tmp_path / "struck"))
     task = Task(str(store), str(digits), placement={"actors": 1}, fault=fault)
@@ -74,6 +76,7 @@ def test_a_run_killed_while_scoring_goes_on_with_more_actors(
 def test_two_drivers_of_one_run_on_one_store_both_end(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path
 ) -> None:
+    """Row 7 of the faults: two runs on one store."""
     store = copy_without(reference, "probe", tmp_path)
     drivers = [start_driver(Task(str(store), str(digits)), cluster.address) for _ in range(2)]
     errors = []

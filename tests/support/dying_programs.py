@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def killed_after_second_epoch(
 def always_killed(worker: Worker, artifact: Artifact, inputs: object) -> None:
     """Kills its process, each time."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hanging(worker: Worker, artifact: Artifact, inputs: object) -> None:
+    """Does nothing, for an hour."""
+    time.sleep(3600)
 
 
 def refusing(counter: Path, worker: Worker, artifact: Artifact, inputs: object) -> None:

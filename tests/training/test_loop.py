@@ -40,6 +40,7 @@ def test_a_metric_that_is_no_number_fails_and_leaves_the_checkpoint_before_it(tm
 
 
 def test_an_infinite_loss_is_a_broken_metric(tmp_path):
+    """Row 5 of the faults: it stops the training, and the last good checkpoint stays."""
     epochs = [lambda: {"loss": math.inf, "accuracy": 1.0}]
     with pytest.raises(RunError, match="inf"):
         run_epochs(make_worker(tmp_path), {}, epochs)

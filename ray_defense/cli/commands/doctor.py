@@ -12,6 +12,8 @@ from pathlib import Path
 from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.errors import InputError
+from ray_defense.core.import_path import PACKAGE_ROOT, safe_variables
+from ray_defense.core.neutral_directory import neutral_directory
 from ray_defense.core.versions import installed_versions
 
 _TIMEOUT_S = 120
@@ -99,11 +101,23 @@ def _print_machine() -> None:
 
 
 def run_check(check: Check) -> Finding:
-    """Runs a check in its own process, so that a crash of a compiled extension stays there."""
-    command = [sys.executable, "-W", "ignore", "-c", check.code]
+    """Runs a check in its own process, so that a crash of a compiled extension stays there.
+
+    The process imports nothing from the current directory, and this package from where it is.
+    """
+    command = [sys.executable, "-P", "-W", "ignore", "-c", check.code]
+    variables = {**os.environ, **safe_variables()}
+    folders = [PACKAGE_ROOT, variables.get("PYTHONPATH", "")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     try:
         finished = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            cwd=neutral_directory(),
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Finding("", f"no answer within {_TIMEOUT_S} s")
