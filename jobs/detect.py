@@ -1,4 +1,4 @@
-"""Scores and their split as a job: the arguments of `ray-defense score`.
+"""Detection as a job: the arguments of `ray-defense detect`.
 
 Run it by `python`, or on a cluster by `ray job submit -- python`.
 """
@@ -8,4 +8,4 @@ import sys
 from ray_defense.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(["score", *sys.argv[1:]]))
+    sys.exit(main(["detect", *sys.argv[1:]]))

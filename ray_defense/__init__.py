@@ -5,14 +5,27 @@ from typing import TYPE_CHECKING, Any
 from ray_defense.core.version import VERSION
 
 if TYPE_CHECKING:
-    from ray_defense.api import defend, read_shards, report, run, sweep
+    from ray_defense.api import defend, detect, read_shards, report, run, sweep
     from ray_defense.core.errors import InputError, RunError
+    from ray_defense.reports.detection import Detection
     from ray_defense.reports.result import Result
 
-__all__ = ["InputError", "Result", "RunError", "defend", "read_shards", "report", "run", "sweep"]
+__all__ = [
+    "Detection",
+    "InputError",
+    "Result",
+    "RunError",
+    "defend",
+    "detect",
+    "read_shards",
+    "report",
+    "run",
+    "sweep",
+]
 __version__ = VERSION
 
 _MODULES = {
+    "Detection": "ray_defense.reports.detection",
     "InputError": "ray_defense.core.errors",
     "Result": "ray_defense.reports.result",
     "RunError": "ray_defense.core.errors",

@@ -14,11 +14,12 @@ from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
-from ray_defense.pipeline.plan import plan_recipe
+from ray_defense.pipeline.plan import Plan, plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
-from ray_defense.pipeline.run import defended_result_of, result_of, run_plan
+from ray_defense.pipeline.run import defended_result_of, detection_of, result_of, run_plan
 from ray_defense.pipeline.validate import check_recipe
+from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
 from ray_defense.store.artifacts import Store
 
@@ -103,11 +104,32 @@ def run(
     """
     config = configured_recipe(recipe, overrides)
     where = Where(store, executor, backend, placement=placement)
-    with _opened(config, where) as (opened_store, opened_executor):
-        plan = run_plan(plan_recipe(config, opened_store), opened_executor)
+    with _opened(None, where) as (opened_store, opened_executor):
+        plan = run_plan(_checked_plan(config, opened_store), opened_executor)
         result = result_of(plan)
         opened_store.write_file(RESULT_FILE, json_bytes(result))
     return result
+
+
+def detect(
+    recipe: str | Recipe,
+    *,
+    store: str | Path,
+    executor: Literal["local", "ray"] | Executor = "local",
+    backend: Backend = "auto",
+    placement: Placement = ANYWHERE,
+    overrides: Mapping[str, Any] | None = None,
+) -> Detection:
+    """Scores every sample, decides which are flagged, and returns the verdict.
+
+    Nothing but what the detectors need is trained, and no truth and no test image is looked at.
+    `run` describes the arguments and errors.
+    """
+    config = configured_recipe(recipe, overrides)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(None, where) as (opened_store, opened_executor):
+        plan = run_plan(_checked_plan(config, opened_store), opened_executor, until="split")
+        return detection_of(plan)
 
 
 def defend(
@@ -125,8 +147,8 @@ def defend(
     """
     config = configured_recipe(recipe, overrides)
     where = Where(store, executor, backend, placement=placement)
-    with _opened(config, where) as (opened_store, opened_executor):
-        plan = run_plan(plan_recipe(config, opened_store), opened_executor, until="defended")
+    with _opened(None, where) as (opened_store, opened_executor):
+        plan = run_plan(_checked_plan(config, opened_store), opened_executor, until="defended")
         return defended_result_of(plan)
 
 
@@ -314,10 +336,12 @@ def read_shards(directory: str | Path) -> "Dataset":
     Raises:
         InputError: If the directory is no finished dataset.
     """
-    from ray_defense.cluster.session import prepare_environment
+    from ray_defense.cluster.session import connect, prepare_environment
 
     prepare_environment()
     from ray_defense.cluster import datasets
+
+    connect()  # Ray would start by itself, in the current directory
 
     return datasets.read_shards(directory)
 
@@ -332,6 +356,17 @@ def configured_recipe(recipe: str | Recipe, overrides: Mapping[str, Any] | None 
     for path, value in (overrides or {}).items():
         config = override(config, path, value)
     return config
+
+
+def _checked_plan(recipe: Recipe, store: Store) -> Plan:
+    """Returns the plan of a recipe, which is checked unless the store holds all of its results.
+
+    Checking reads the labels of the source, for which a finished run should not wait.
+    """
+    plan = plan_recipe(recipe, store)
+    if not plan.evaluation.artifact.exists:
+        check_recipe(recipe)
+    return plan
 
 
 @contextlib.contextmanager

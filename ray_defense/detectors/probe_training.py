@@ -18,6 +18,7 @@ from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.seeded import build_model
 from ray_defense.models.weights import save_weights
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.written_files import note_written
 from ray_defense.training.loop import RunningMean, autocast, run_epochs, take_step, to_device
 from ray_defense.training.supervised import measure_accuracy, train_epoch
 from ray_defense.training.views import make_view
@@ -132,4 +133,6 @@ class _ProbeTraining:
             folder = self.artifact.work / EPOCHS_FOLDER
             folder.mkdir(exist_ok=True)
             num_digits = max(2, len(str(self.config.intra_epochs)))
-            save_weights(folder / f"{number:0{num_digits}d}.safetensors", self.model)
+            name = f"{number:0{num_digits}d}.safetensors"
+            save_weights(folder / name, self.model)
+            note_written(self.artifact.work, f"{EPOCHS_FOLDER}/{name}")

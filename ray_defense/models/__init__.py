@@ -7,6 +7,7 @@ MODELS: Registry[type[Model]] = Registry(
     "ray_defense.models",
     {
         "small_resnet": "small_resnet.SmallResNet",
+        "small_resnet_coordinates": "small_resnet_coordinates.SmallResNetCoordinates",
         "resnet18": "resnet18.ResNet18",
         "resnet18_no_pool": "resnet18.ResNet18NoPool",
         "resnet18_imagenet": "resnet18.ResNet18ImageNet",

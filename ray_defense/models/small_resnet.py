@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ray_defense.core.checks import check_at_least
 
 if TYPE_CHECKING:
+    from torch import nn
     from torchvision.models.resnet import BasicBlock
 
     from ray_defense.models.classifier import FeatureClassifier
@@ -30,25 +31,37 @@ class SmallResNet:
     def build(self, num_classes: int) -> "FeatureClassifier":
         """Returns the network, initialized from torch's global generator."""
         from torch import nn
-        from torchvision.models.resnet import BasicBlock
 
         from ray_defense.models.classifier import FeatureClassifier
 
-        width = self.width
-        extractor = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            BasicBlock(width, width),
-            _halving_block(width, 2 * width),
-            _halving_block(2 * width, 4 * width),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
-        for layer in extractor.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        return FeatureClassifier(extractor, nn.Linear(4 * width, num_classes))
+        extractor = build_small_extractor(self.width, num_channels=3)
+        return FeatureClassifier(extractor, nn.Linear(4 * self.width, num_classes))
+
+
+def build_small_extractor(width: int, num_channels: int) -> "nn.Sequential":
+    """Returns the layers up to the features, initialized from torch's global generator.
+
+    Args:
+        width: Channels of the stem.
+        num_channels: Of the input.
+    """
+    from torch import nn
+    from torchvision.models.resnet import BasicBlock
+
+    extractor = nn.Sequential(
+        nn.Conv2d(num_channels, width, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        BasicBlock(width, width),
+        _halving_block(width, 2 * width),
+        _halving_block(2 * width, 4 * width),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    for layer in extractor.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return extractor
 
 
 def _halving_block(width_in: int, width_out: int) -> "BasicBlock":

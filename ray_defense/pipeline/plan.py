@@ -13,10 +13,11 @@ from ray_defense.stages.attacker.prepare import prepare_attack
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
 from ray_defense.stages.context import PlanContext
-from ray_defense.stages.decide import decide_step
+from ray_defense.stages.decide import SPLIT, decide_step
 from ray_defense.stages.defend import BackdooredModel, defend_step
-from ray_defense.stages.detect import detect_step
-from ray_defense.stages.evaluation import TrainedModel, evaluation_step
+from ray_defense.stages.detect import PlannedDetection, plan_detection
+from ray_defense.stages.detector_models import RecipeModels
+from ray_defense.stages.evaluation import EVALUATION, TrainedModel, evaluation_step
 from ray_defense.stages.ingest import ingest_step
 from ray_defense.stages.poison import poison_step
 from ray_defense.stages.probe import probe_step
@@ -41,11 +42,16 @@ class DefensePlan:
     recipe: Recipe
     context: PlanContext
     dataset: PlannedDataset
-    probe: Step
-    evidence: Step
+    probe: Step  # on the path where a detector needs it
+    detection: PlannedDetection
     split: Step
     backdoored: Step | None
     defenses: Mapping[str, Step]  # by name
+
+    @property
+    def evidence(self) -> Step:
+        """The step of the evidence of all detectors."""
+        return self.detection.evidence
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,20 @@ class Plan(DefensePlan):
 
     def steps(self, until: Until = "evaluation") -> dict[str, Step]:
         """Returns the steps up to some point by stage, in the order of the path."""
-        on_path: list[Step] = [self.dataset.step, self.probe, self.evidence]
+        on_path: dict[str, Step] = {}
         if self.dataset.asset is not None:
-            on_path.insert(0, self.dataset.asset)
+            on_path[self.dataset.asset.artifact.stage] = self.dataset.asset
+        on_path[self.dataset.step.artifact.stage] = self.dataset.step
+        on_path.update(self.detection.steps)
         if until != "evidence":
-            on_path.append(self.split)
+            on_path[SPLIT] = self.split
         if until not in ("evidence", "split"):
             if self.backdoored is not None:
-                on_path.append(self.backdoored)
-            on_path.extend(self.defenses.values())
+                on_path[BACKDOORED] = self.backdoored
+            on_path.update(self.defenses)
         if until in ("evaluation", "report"):
-            on_path.append(self.evaluation)
-        return {step.artifact.stage: step for step in on_path}
+            on_path[EVALUATION] = self.evaluation
+        return on_path
 
     def artifacts(self, until: Until = "evaluation") -> dict[str, Artifact]:
         """Returns the artifacts up to some point by stage, in the order of the path."""
@@ -79,15 +87,22 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
     context = PlanContext(store, recipe.seed, recipe.normalization)
     dataset = plan_dataset(recipe, context)
     suspect = dataset.step
-    probe = probe_step(recipe.probe, suspect, context)
-    evidence = detect_step(recipe.detect, suspect, probe, model=recipe.probe.model, context=context)
-    detector = recipe.detect.detectors[0].name
-    split = decide_step(recipe.decide, detector, suspect, evidence=evidence, context=context)
     backdoored = None
     repairable = None
     if recipe.backdoored is not None:
         backdoored = backdoored_step(recipe.backdoored, suspect, context)
         repairable = BackdooredModel(backdoored, recipe.backdoored)
+    shared = RecipeModels(recipe.probe, repairable)
+    detection = plan_detection(recipe.detect, suspect, shared, context)
+    detector = recipe.detect.detectors[0].name
+    split = decide_step(
+        recipe.decide,
+        detector,
+        suspect,
+        evidence=detection.evidence,
+        context=context,
+        detectors=recipe.detect.detectors,
+    )
     defenses = {}
     for defense in recipe.defenses:
         defenses[defense.name] = defend_step(
@@ -97,8 +112,8 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         recipe=recipe,
         context=context,
         dataset=dataset,
-        probe=probe,
-        evidence=evidence,
+        probe=probe_step(recipe.probe, suspect, context),
+        detection=detection,
         split=split,
         backdoored=backdoored,
         defenses=defenses,

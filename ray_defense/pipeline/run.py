@@ -1,13 +1,17 @@
 """Runs a plan: makes what the store does not hold of it, up to some point."""
 
-from ray_defense.core.files import read_json
+from typing import Any
+
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step, make_steps
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.pipeline.plan import Plan, Until, with_current_evaluation
+from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
 from ray_defense.stages.report import REPORT, REPORT_FILE, report_step
 from ray_defense.stages.summary import notes_of, summarize_run
+from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import read_checked_json
 
 
 def run_plan(plan: Plan, executor: Executor, until: Until = "report") -> Plan:
@@ -59,12 +63,57 @@ def result_of(plan: Plan) -> Result:
     return Result.from_plain(plain)
 
 
+def detection_of(plan: Plan) -> Detection:
+    """Returns what detection says of a dataset, of a plan that was run up to its split."""
+    from ray_defense.data.evidence_table import EVIDENCE_FILE, read_evidence
+    from ray_defense.data.split_table import SPLIT_FILE, read_split
+    from ray_defense.data.suspect_dataset import SuspectDataset
+    from ray_defense.stages.decide import DECISION_FILE, VERDICT_FILE
+
+    artifacts = plan.artifacts("split")
+    split = artifacts["split"]
+    evidence = plan.evidence.artifact
+    table = read_split(split.path)
+    dataset = SuspectDataset(plan.dataset.step.artifact.path)
+    files = {
+        EVIDENCE_FILE: str(evidence.path / EVIDENCE_FILE),
+        SPLIT_FILE: str(split.path / SPLIT_FILE),
+    }
+    details: dict[str, Any] = {}
+    if (split.path / VERDICT_FILE).exists():
+        details = read_checked_json(split.path / VERDICT_FILE)
+        for name in (DECISION_FILE, VERDICT_FILE):
+            files[name] = str(split.path / name)
+    return Detection(
+        recipe=plan.recipe.name,
+        seed=plan.recipe.seed,
+        verdict=details.get("verdict"),
+        flagged=table.members("flagged"),
+        labels_suspected=tuple(details.get("labels_suspected", ())),
+        power=details.get("power"),
+        counts=_split_counts(split),
+        files=files,
+        notes=tuple(notes_of(artifacts)),
+        columns={
+            "index": table.index,
+            "label": dataset.labels,
+            "split": table.part,
+            **read_evidence(evidence.path),
+        },
+        details=details,
+    )
+
+
+def _split_counts(split: Artifact) -> dict[str, int]:
+    summary = read_checked_json(split.path / "summary.json")
+    return {part: summary[f"num_{part}"] for part in ("trusted", "flagged", "uncertain")}
+
+
 def defended_result_of(plan: Plan) -> DefendedResult:
     """Returns what is known of a plan that was run up to its defended models."""
     artifacts = plan.artifacts("defended")
     split = artifacts["split"]
-    summary = read_json(split.path / "summary.json")
-    counts = {part: summary[f"num_{part}"] for part in ("trusted", "flagged", "uncertain")}
+    counts = _split_counts(split)
     files = {"split": str(split.path / "split.parquet")}
     trained = ["backdoored"] if plan.backdoored is not None else []
     for model in [*trained, *plan.defenses]:

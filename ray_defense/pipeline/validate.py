@@ -4,6 +4,7 @@ from typing import Any
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.labels import check_labels
+from ray_defense.detectors.decision.protocol import check_columns
 from ray_defense.pipeline.recipe import Recipe
 
 
@@ -12,7 +13,8 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         InputError: If the labels or the target class cannot be worked with, a split would be
-            empty, a defense lacks the model it repairs, or a batch cannot be shared evenly.
+            empty, the decision lacks a column, a defense lacks the model it repairs, or a batch
+            cannot be shared evenly.
     """
     info = recipe.source.info()
     labels = recipe.source.labels("train")
@@ -20,6 +22,7 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.attack is not None:
         # Raises for a target class that the source does not have.
         recipe.attack.target.relabel(labels[:0], info.num_classes)
+    check_columns(recipe.decide, recipe.detect.detectors)
     _check_fractions(recipe, len(labels))
     for defense in recipe.defenses:
         if defense.repairs and recipe.backdoored is None:

@@ -24,7 +24,7 @@ def label_free_metrics(
     """Returns what the scores, their split and the labels as received tell.
 
     Args:
-        scores_M: Scores, finite and not negative.
+        scores_M: Scores, finite.
         labels_M: Labels as received, int in [0, N).
         split: The split of the scores.
         num_classes: N.
@@ -39,7 +39,7 @@ def label_free_metrics(
         - `trusted_starved`: The share of classes that `starved_classes` returns.
         - `flagged_concentration`: The share of the most frequent label among the flagged samples
           (the lowest of several), less its share among all samples, in [-1, 1].
-        - `separation`, `separated_share`: See `separation`.
+        - `separation`, `separated_share`: See `separation`; None where a score is negative.
     """
     values, inverse, counts = np.unique(scores_M, return_inverse=True, return_counts=True)
     all_N = np.bincount(labels_M, minlength=num_classes)
@@ -56,7 +56,10 @@ def label_free_metrics(
         share_of_flagged = flagged_N[label] / flagged_N.sum()
         share_of_all = all_N[label] / all_N.sum()
         concentration = float(share_of_flagged - share_of_all)
-    between_share, separated_share = separation(scores_M)
+    between_share: float | None = None
+    separated_share: float | None = None
+    if scores_M.min() >= 0:
+        between_share, separated_share = separation(scores_M)
     return {
         "zero_share": float(counts[values == 0].sum() / len(scores_M)),
         "tie_share": tie_share,

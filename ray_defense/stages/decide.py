@@ -1,65 +1,149 @@
-"""evidence --decide--> trusted, flagged and uncertain samples, with the class balance."""
+"""evidence --decide--> trusted, flagged and uncertain samples, and a verdict where one counts."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ray_defense.core.files import write_json
+from ray_defense.detectors.decision.protocol import Decided, Decision, check_columns
+from ray_defense.detectors.protocol import Detector, FollowsDetector
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import read_checked_json
+
+if TYPE_CHECKING:
+    from ray_defense.data.suspect_dataset import SuspectDataset
 
 SPLIT = "split"
 VERSION = 1
+DECISION_FILE = "decision.parquet"
+VERDICT_FILE = "verdict.json"
 
 
 def decide_step(
-    config: Any, detector: str, suspect: Step, *, evidence: Step, context: PlanContext
+    config: Decision,
+    detector: str,
+    suspect: Step,
+    *,
+    evidence: Step,
+    context: PlanContext,
+    detectors: Sequence[Detector] = (),
+    power: Step | None = None,
 ) -> Step:
     """Returns the step that splits the samples.
 
     Args:
         config: One of DECISIONS.
-        detector: The detector whose scores decide.
+        detector: The detector whose scores decide where the decision names no columns.
         suspect: The step of the dataset.
         evidence: The step of its evidence.
         context: The surroundings of the plan.
+        detectors: All detectors of the evidence, which the artifact of the evidence identifies.
+        power: The step of what planted canaries show, for the verdict, where it is measured.
+
+    Raises:
+        InputError: If the detectors are given and the decision needs a column that none of them
+            gives.
     """
+    if detectors:
+        check_columns(config, detectors)
     needs = {"suspect": suspect, "evidence": evidence}
+    if power is not None:
+        needs["power"] = power
     artifact = context.locate(SPLIT, VERSION, config, needs, detector=detector)
-    function = partial(_decide, config, detector, suspect.artifact, evidence.artifact)
-    return Step(artifact, needs=(suspect, evidence), work=FunctionWork(function))
+    follows = {}
+    for other in detectors:
+        if isinstance(other, FollowsDetector):
+            follows[other.name] = other.follows
+    inputs = DecideInputs(
+        config=config,
+        detector=detector,
+        suspect=suspect.artifact,
+        evidence=evidence.artifact,
+        follows=follows,
+        power=None if power is None else power.artifact,
+    )
+    return Step(artifact, tuple(needs.values()), work=FunctionWork(partial(_decide, inputs)))
 
 
-def _decide(
-    config: Any,
-    detector: str,
-    suspect: Artifact,
-    evidence: Artifact,
-    artifact: Artifact,
-    executor: Executor,
-) -> None:
-    """Writes `split.parquet` and `summary.json` (counts, classes of the trusted, notes)."""
+@dataclass(frozen=True)
+class DecideInputs:
+    """What a decision takes."""
+
+    config: Decision
+    detector: str  # whose scores decide where the decision names no columns
+    suspect: Artifact
+    evidence: Artifact
+    follows: Mapping[str, str]  # the detector whose finds a detector learned from
+    power: Artifact | None
+
+
+def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> None:
+    """Writes `split.parquet` and `summary.json` (counts, classes of the trusted, notes).
+
+    A decision that counts evidence also leaves `decision.parquet`, with what each column flagged,
+    and `verdict.json`.
+    """
+    from ray_defense.data.evidence_table import read_evidence
     from ray_defense.data.split_table import SplitTable, write_split
     from ray_defense.data.suspect_dataset import SuspectDataset
-    from ray_defense.detectors.decision.fractions import check_assessable, split_notes
-    from ray_defense.stages.evidence import read_scores
+    from ray_defense.detectors.decision.protocol import EvidenceTable
+    from ray_defense.stages.power_file import read_power
 
-    index, scores = read_scores(evidence.path, detector)
-    check_assessable(scores)
-    dataset = SuspectDataset(suspect.path)
-    positions = config.split(scores)
-    write_split(artifact.work, SplitTable(index, scores, positions.part_names()))
-    num_classes = dataset.num_classes
-    trusted_counts = np.bincount(dataset.labels[positions.trusted], minlength=num_classes)
-    all_counts = np.bincount(dataset.labels, minlength=num_classes)
+    dataset = SuspectDataset(inputs.suspect.path)
+    table = EvidenceTable(
+        index=dataset.index,
+        labels=dataset.labels,
+        num_classes=dataset.num_classes,
+        columns=read_evidence(inputs.evidence.path),
+        metrics=_read_metrics(inputs.evidence),
+        follows=inputs.follows,
+    )
+    power = None if inputs.power is None else read_power(inputs.power)
+    decided = inputs.config.decide(table, inputs.detector, power)
+    positions = decided.positions
+    write_split(artifact.work, SplitTable(table.index, decided.scores, positions.part_names()))
+    if decided.verdict is not None:
+        _write_findings(artifact, decided, dataset)
+        write_json(artifact.work / VERDICT_FILE, decided.verdict)
+    trusted_labels = dataset.labels[positions.trusted]
+    trusted_counts = np.bincount(trusted_labels, minlength=dataset.num_classes)
     summary = {
         "num_trusted": len(positions.trusted),
         "num_flagged": len(positions.flagged),
         "num_uncertain": len(positions.uncertain),
         "trusted_class_counts": trusted_counts.tolist(),
-        "notes": split_notes(trusted_counts, all_counts, scores),
+        "notes": decided.notes,
     }
     write_json(artifact.work / "summary.json", summary)
+
+
+def _read_metrics(evidence: Artifact) -> dict[str, dict[str, float]]:
+    """Returns what detectors measured of the dataset as a whole, by detector."""
+    from ray_defense.stages.evidence import METRICS_FILE
+
+    path = evidence.path / METRICS_FILE
+    if not path.exists():
+        return {}
+    metrics: dict[str, dict[str, float]] = read_checked_json(path)
+    return metrics
+
+
+def _write_findings(artifact: Artifact, decided: Decided, dataset: "SuspectDataset") -> None:
+    """Writes `decision.parquet`: index, label, split and what each column says, by sample."""
+    import pyarrow as pa
+
+    from ray_defense.data.table_file import write_table
+
+    columns = {
+        "index": dataset.index,
+        "label": dataset.labels,
+        "split": decided.positions.part_names().tolist(),
+        **decided.findings,
+    }
+    write_table(artifact.work / DECISION_FILE, pa.table(columns))

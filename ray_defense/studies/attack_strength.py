@@ -6,7 +6,7 @@ from typing import Any
 
 from ray_defense.attacks.protocol import Attack
 from ray_defense.core.errors import InputError
-from ray_defense.core.files import json_bytes, read_json
+from ray_defense.core.files import json_bytes
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step, make_steps
 from ray_defense.pipeline.plan import PlannedDataset, plan_dataset
@@ -18,6 +18,7 @@ from ray_defense.stages.context import PlanContext
 from ray_defense.stages.evaluation import TrainedModel, evaluation_step
 from ray_defense.stages.ingest import ingest_step
 from ray_defense.store.artifacts import Store
+from ray_defense.store.checked_files import read_checked_json
 
 RESULT_FILE = "attacks.json"
 
@@ -129,7 +130,9 @@ def _plan_model(recipe: Recipe, dataset: PlannedDataset, context: PlanContext) -
 
 def _read_evaluation(trained: _Trained, store: Store, executor: Executor) -> dict[str, Any]:
     make_steps([trained.evaluation], store, executor)
-    evaluation: dict[str, Any] = read_json(trained.evaluation.artifact.path / "evaluation.json")
+    evaluation: dict[str, Any] = read_checked_json(
+        trained.evaluation.artifact.path / "evaluation.json"
+    )
     return evaluation
 
 

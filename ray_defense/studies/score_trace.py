@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ray_defense.core.errors import RunError
-from ray_defense.core.files import write_bytes, write_json
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.files import write_json
 from ray_defense.core.random import stream, uniform
+from ray_defense.core.sealed import SEALED_SUFFIX, read_sealed, write_sealed
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.data.table_file import write_table
 from ray_defense.detectors.feature_scorer import (
@@ -29,6 +30,9 @@ from ray_defense.detectors.feature_scorer import (
     scoring_patience_s,
 )
 from ray_defense.detectors.probe import kept_epochs
+from ray_defense.detectors.protocol import Detector
+from ray_defense.detectors.required_models import Probe
+from ray_defense.detectors.trained_weights import TrainedWeights
 from ray_defense.execution.device import torch_threads
 from ray_defense.execution.protocols import Backend, BlockJob, Executor
 from ray_defense.execution.steps import FunctionWork, Step
@@ -108,6 +112,7 @@ class TracerInputs:
     """What reading blocks with the probe as it was after each epoch takes."""
 
     scorer: ScorerInputs
+    detector: Detector
     drawn: np.ndarray  # indices of the samples whose features are kept, ascending
     scratch: Path
 
@@ -125,15 +130,19 @@ class Tracer:
         scores = []
         features = []
         predicted = []
-        for batch, outputs in self.scorer.outputs_of_block(block):
-            index_B = batch.index.numpy()
-            is_drawn = torch.from_numpy(np.isin(index_B, self.inputs.drawn))
-            index.append(index_B)
-            scores.append(np.stack([of_epoch.scores[0] for of_epoch in outputs]))
-            of_drawn = [of_epoch.features_BD.cpu()[is_drawn].numpy() for of_epoch in outputs]
-            features.append(np.stack(of_drawn))
-            classes = [of_epoch.logits_BN.argmax(1).cpu() for of_epoch in outputs]
-            predicted.append(np.stack([of_epoch[is_drawn].numpy() for of_epoch in classes]))
+        for batch in self.scorer.batches_of_block(block):
+            is_drawn = torch.from_numpy(np.isin(batch.index_B, self.inputs.drawn))
+            of_batch: dict[str, list[np.ndarray]] = {"score": [], "features": [], "predicted": []}
+            for of_epoch in batch.alternatives(Probe()):
+                outputs = of_epoch.outputs(Probe())
+                columns = self.inputs.detector.read(of_epoch)
+                of_batch["score"].append(columns[self.inputs.detector.name])
+                of_batch["features"].append(outputs.features_BD.cpu()[is_drawn].numpy())
+                of_batch["predicted"].append(outputs.logits_BN.argmax(1).cpu()[is_drawn].numpy())
+            index.append(batch.index_B)
+            scores.append(np.stack(of_batch["score"]))
+            features.append(np.stack(of_batch["features"]))
+            predicted.append(np.stack(of_batch["predicted"]))
         sink = io.BytesIO()
         np.savez(
             sink,
@@ -142,12 +151,12 @@ class Tracer:
             features_EnD=np.concatenate(features, axis=1),
             predicted_En=np.concatenate(predicted, axis=1),
         )
-        write_bytes(trace_part(self.inputs, block), sink.getvalue())
+        write_sealed(trace_part(self.inputs, block), sink.getvalue())
 
 
 def trace_part(inputs: TracerInputs, block: Block) -> Path:
     """Returns where the part of a block stands."""
-    return inputs.scratch / f"block-{block.number:06d}.npz"
+    return inputs.scratch / f"block-{block.number:06d}{SEALED_SUFFIX}"
 
 
 def _trace_parts(inputs: TracerInputs, block: Block) -> list[Path]:
@@ -165,16 +174,20 @@ def _trace(inputs: TraceInputs, artifact: Artifact, executor: Executor) -> None:
     epochs = kept_epochs(inputs.probe)
     dataset = SuspectDataset(inputs.suspect.path)
     detector = inputs.detect.detectors[0]
+    if set(detector.models) != {Probe()}:
+        raise InputError(
+            f"{detector.name} does not read the probe: name a detector that does, such as fct, "
+            "first in detect.detectors"
+        )
     tracer_inputs = TracerInputs(
         scorer=ScorerInputs(
             seed=inputs.seed,
             suspect=inputs.suspect.path,
-            model=inputs.model,
-            weights=tuple(epochs.values()),
+            models={Probe(): TrainedWeights(tuple(epochs.values()), inputs.model)},
             normalization=inputs.normalization,
-            detectors=(detector,),
             batch_size=inputs.detect.batch_size,
         ),
+        detector=detector,
         drawn=draw_samples(dataset.index, NUM_DRAWN, inputs.seed),
         scratch=artifact.scratch,
     )
@@ -268,7 +281,7 @@ def _join_parts(inputs: TracerInputs, blocks: Iterable[Block]) -> dict[str, np.n
     """Returns the parts of all blocks as one, samples by ascending index."""
     parts = []
     for block in blocks:
-        with np.load(trace_part(inputs, block)) as part:
+        with np.load(io.BytesIO(read_sealed(trace_part(inputs, block)))) as part:
             parts.append(dict(part))
     joined = {}
     for name, axis in _SAMPLE_AXES.items():

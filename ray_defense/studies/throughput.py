@@ -14,8 +14,11 @@ from ray_defense.execution.protocols import ClusterResources, Executor
 from ray_defense.execution.steps import make_steps
 from ray_defense.models.seeded import build_model
 from ray_defense.pipeline.recipe import Recipe
+from ray_defense.stages.backdoored import backdoored_step
 from ray_defense.stages.context import PlanContext
-from ray_defense.stages.detect import detect_step
+from ray_defense.stages.defend import BackdooredModel
+from ray_defense.stages.detect import plan_detection
+from ray_defense.stages.detector_models import RecipeModels
 from ray_defense.stages.ingest import ingest_step
 from ray_defense.stages.probe import probe_step
 from ray_defense.store.artifacts import Store
@@ -118,10 +121,14 @@ def _run_once(recipe: Recipe, store: Store, executor: Executor) -> _Pass:
         context = PlanContext(own_store, recipe.seed, recipe.normalization)
         suspect = ingest_step(recipe.ingest, recipe.source, context)
         probe = probe_step(recipe.probe, suspect, context)
-        evidence = detect_step(
-            recipe.detect, suspect, probe, model=recipe.probe.model, context=context
-        )
-        make_steps([evidence], own_store, executor)
+        backdoored = None
+        if recipe.backdoored is not None:
+            step = backdoored_step(recipe.backdoored, suspect, context)
+            backdoored = BackdooredModel(step, recipe.backdoored)
+        shared = RecipeModels(recipe.probe, backdoored)
+        detection = plan_detection(recipe.detect, suspect, shared, context)
+        evidence = detection.evidence
+        make_steps([probe, evidence], own_store, executor)
         dataset = SuspectDataset(suspect.artifact.path)
         shard_bytes = 0
         for file in suspect.artifact.path.glob("*.beton"):

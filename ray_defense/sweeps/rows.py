@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ray_defense.core.files import read_json, write_json
+import numpy as np
+
+from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.pipeline.plan import Plan
 from ray_defense.reports.metrics import LABEL_FREE
 from ray_defense.reports.result import Result
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import read_checked_json
 from ray_defense.sweeps.grid import Trial
 
 _ALWAYS_SHOWN = ("backdoored", "d_br", "d_st")
@@ -31,23 +34,23 @@ class RowFolder:
         file = self._file(trial)
         if not file.exists():
             return None
-        row: dict[str, Any] = read_json(file)
+        row: dict[str, Any] = read_sealed_json(file)
         return row
 
     def write(self, trial: Trial, row: Mapping[str, Any]) -> None:
         """Keeps the row of a trial."""
-        write_json(self._file(trial), row)
+        write_sealed_json(self._file(trial), row)
 
     def write_error(self, trial: Trial, error: Exception) -> None:
         """Keeps what a trial failed by."""
-        write_json(self._file(trial).with_suffix(".error"), {"error": str(error)})
+        write_sealed_json(self._file(trial).with_suffix(".error"), {"error": str(error)})
 
     def error(self, trial: Trial) -> str:
         """Returns what a trial without a row failed by."""
         file = self._file(trial).with_suffix(".error")
         if not file.exists():
             return "its process died"
-        error: str = read_json(file)["error"]
+        error: str = read_sealed_json(file)["error"]
         return error
 
     def _file(self, trial: Trial) -> Path:
@@ -61,7 +64,7 @@ def empty_row(trial: Trial) -> dict[str, Any]:
     models = dict.fromkeys(_ALWAYS_SHOWN)
     models.update(dict.fromkeys(defense.name for defense in trial.recipe.defenses))
     for model in models:
-        columns.extend((f"{model}_acc", f"{model}_asr"))
+        columns.extend((f"{model}_acc", f"{model}_asr", f"{model}_robust_acc"))
     columns.extend(LABEL_FREE)
     columns.extend(("weak_attack", "refused", "stopped"))
     row.update(dict.fromkeys(columns))
@@ -85,6 +88,7 @@ def result_row(trial: Trial, result: Result, plan: Plan) -> dict[str, Any]:
     for model, rates in result.models.items():
         row[f"{model}_acc"] = rates.acc
         row[f"{model}_asr"] = rates.asr
+        row[f"{model}_robust_acc"] = rates.robust_acc
     row.update(measure_label_free(plan))
     row["weak_attack"] = result.weak_attack
     return row
@@ -96,16 +100,16 @@ def measure_label_free(plan: Plan) -> dict[str, float | None]:
     The metric of a training stage comes from the last epoch that gave it; for D-BR, from the round
     that was kept.
     """
+    from ray_defense.data.split_table import PARTS, read_split
     from ray_defense.data.suspect_dataset import SuspectDataset
     from ray_defense.scores.label_free import label_free_metrics
-    from ray_defense.stages.evidence import read_scores
+    from ray_defense.scores.split import SplitPositions
 
     artifacts = plan.artifacts("defended")
     dataset = SuspectDataset(plan.dataset.step.artifact.path)
-    detector = plan.recipe.detect.detectors[0].name
-    _, scores = read_scores(plan.evidence.artifact.path, detector)
-    positions = plan.recipe.decide.split(scores)
-    of_split = label_free_metrics(scores, dataset.labels, positions, dataset.num_classes)
+    table = read_split(artifacts["split"].path)
+    positions = SplitPositions(*[np.flatnonzero(table.part == part) for part in PARTS])
+    of_split = label_free_metrics(table.score, dataset.labels, positions, dataset.num_classes)
     values: dict[str, float | None] = {}
     for metric in LABEL_FREE.values():
         if metric.stage is None:
@@ -119,7 +123,7 @@ def measure_label_free(plan: Plan) -> dict[str, float | None]:
 
 def _last_value(trained: Artifact, epoch_metric: str) -> float | None:
     """Returns what the last epoch that gave a metric gave."""
-    metrics = read_json(trained.path / "metrics.json")
+    metrics = read_checked_json(trained.path / "metrics.json")
     for epoch in reversed(metrics["history"][: metrics.get("kept_round")]):
         if epoch_metric in epoch:
             value: float = epoch[epoch_metric]

@@ -13,8 +13,10 @@ from pathlib import Path
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import write_bytes
+from ray_defense.data.sources.listing import SOURCE_CHANGED
 from ray_defense.execution.protocols import EarlyStopping, Executor, TrialsJob
 from ray_defense.execution.steps import (
+    SmallTrainingWork,
     Step,
     TrainingWork,
     make_steps,
@@ -27,7 +29,7 @@ from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.run import run_plan
 from ray_defense.pipeline.validate import check_recipe
 from ray_defense.reports.result import Result
-from ray_defense.stages.ingest import SOURCE_CHANGED
+from ray_defense.stages.detect import ScoringWork
 from ray_defense.stages.summary import summarize_run
 from ray_defense.store.artifacts import Artifact, Store
 from ray_defense.sweeps.asha import Asha
@@ -51,7 +53,7 @@ class SweepOverview:
     num_found: Mapping[str, int]  # artifacts that the store holds, by stage
     num_to_make: Mapping[str, int]  # artifacts to be made, by stage
     num_epochs: Mapping[str, int]  # to be run over all artifacts, by training stage
-    num_clean_passes: int  # of the dataset through a probe, for the scores to be made
+    num_clean_passes: int  # over the dataset, for the scores to be made
     num_transformed_passes: int
 
 
@@ -70,21 +72,20 @@ def summarize_plans(plans: Sequence[Plan], store: Store) -> SweepOverview:
             num_found[stage] += 1
             continue
         num_to_make[stage] += 1
-        if isinstance(step.work, TrainingWork):
+        if isinstance(step.work, TrainingWork | SmallTrainingWork):
             num_epochs[stage] += step.work.job.num_epochs
-    probes = set()
+    passes = set()
     num_transformed_passes = 0
-    unscored = {plan.evidence.key: plan for plan in plans if plan.evidence.key not in finished}
-    for plan in unscored.values():
-        probes.add(plan.probe.key)
-        for detector in plan.recipe.detect.detectors:
-            num_transformed_passes += detector.draws
+    for key, (_, step) in steps.items():
+        if isinstance(step.work, ScoringWork) and key not in finished:
+            passes.add(step.work.bundle)
+            num_transformed_passes += step.work.num_draws
     return SweepOverview(
         num_trials=len(plans),
         num_found=num_found,
         num_to_make=num_to_make,
         num_epochs=num_epochs,
-        num_clean_passes=len(probes),
+        num_clean_passes=len(passes),
         num_transformed_passes=num_transformed_passes,
     )
 

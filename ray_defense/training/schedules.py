@@ -51,3 +51,8 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         raise InputError(f"a learning rate must not be negative, and {rate!r} is")
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def cosine_decay(rate: float, position: float) -> float:
+    """Returns the rate on a cosine from `rate` to 0, at a position in [0, 1] of the training."""
+    return rate * (1 + math.cos(math.pi * position)) / 2

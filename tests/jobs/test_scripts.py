@@ -15,8 +15,8 @@ from ray_defense.cli.main import parse_command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "jobs").glob("*.py"))
-# Commands that are no job: they run in no time, or what they run is a recipe of `run`.
-NO_JOBS = {"demo", "attacks preview", "attacks check", "list", "doctor"}
+# Commands that are no job: they run in no time or without Ray, or run a recipe of `run`.
+NO_JOBS = {"verify", "demo", "attacks preview", "attacks check", "list", "doctor"}
 ADVICE = re.compile(r"^    .*python jobs/(\w+)\.py (.+)$", re.MULTILINE)
 
 
@@ -74,12 +74,10 @@ def test_the_pipeline_job_takes_the_arguments_of_run() -> None:
     assert "d_st" in [defense["kind"] for defense in config["defenses"]]
 
 
-def test_the_score_job_runs_no_model_but_the_probe() -> None:
-    finished = call_script("score.py", "digits_badnets", "--print-config", "--set", "seed=4")
+def test_the_detect_job_takes_the_arguments_of_detect() -> None:
+    finished = call_script("detect.py", "digits_badnets", "--print-config", "--set", "seed=4")
     config = json.loads(finished.stdout)
-    assert config["probe"] is not None
-    assert config["backdoored"] is None
-    assert config["defenses"] == []
+    assert config["name"] == "digits_badnets"
     assert config["seed"] == 4
 
 

@@ -35,7 +35,7 @@ Process = subprocess.CompletedProcess[str]
 
 SHORT = ("digits_badnets", "--backend", "numpy")
 SHORT_PROBE = ("--set", "probe.epochs=1", "--set", "probe.intra_epochs=1")
-JOB = ("python", "jobs/score.py")
+JOB = ("python", "jobs/detect.py")
 SENT_VERSION = "0+sent"
 DECOYS = (
     ".venv/lib/module.py",
@@ -251,6 +251,7 @@ def test_a_refused_job_ends_its_submission_with_1_and_has_a_2_in_its_details(
 
 
 def test_a_job_whose_training_diverges_ends_with_3(tmp_path: Path) -> None:
+    """Row 5 of the faults: a loss that is no number stops the stage with a clear error."""
     diverging = ("--set", "probe.sgd.learning_rate=1e30", "--executor", "local", "--quiet")
     process = call_command(*JOB, *SHORT, *SHORT_PROBE, *diverging, "--store", tmp_path)
     assert process.returncode == 3
@@ -274,7 +275,7 @@ def started_command(*command: object) -> Iterator["subprocess.Popen[str]"]:
 
 def has_checkpoint(folder: Path) -> bool:
     """Returns whether an epoch of a stage is over."""
-    return any(folder.glob("*.work/scratch/checkpoint.pt"))
+    return any(folder.glob("*.work/scratch/checkpoint.sealed"))
 
 
 @pytest.mark.chaos
@@ -282,6 +283,7 @@ def has_checkpoint(folder: Path) -> bool:
 def test_a_job_ended_by_sigterm_and_by_ctrl_c_ends_with_the_bytes_of_an_undisturbed_one(
     tmp_path: Path,
 ) -> None:
+    """Row 6 of the faults: Ctrl-C, and SIGTERM as before a preemption."""
     job = ["python", "jobs/pipeline.py", *SHORT]
     for assignment in (
         "backdoored.epochs=4",

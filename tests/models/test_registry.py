@@ -11,6 +11,7 @@ from tests.support.model_inputs import normal_images
 # For ten classes, by hand from the shapes of the layers.
 NUM_WEIGHTS = {
     "small_resnet": 78_042,
+    "small_resnet_coordinates": 78_330,  # two more channels of 9 weights for each of 16
     "resnet18": 11_173_962,
     "resnet18_no_pool": 11_173_962,
     "resnet18_imagenet": 11_181_642,
@@ -19,6 +20,7 @@ NUM_WEIGHTS = {
 # Pixels a side of the last block's output, for an image of 32.
 LAST_SIDES = {
     "small_resnet": 4,
+    "small_resnet_coordinates": 4,
     "resnet18": 2,
     "resnet18_no_pool": 4,
     "resnet18_imagenet": 1,

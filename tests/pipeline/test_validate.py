@@ -27,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("decide.flagged_fraction", 0.0, "flagged split would be empty"),
         ("decide.trusted_fraction", 0.001, "trusted split would be empty"),
         ("attack", BadNets(AllToOne(10)), "target"),
+        ("decide", "evidence", "decide=evidence needs the column 'mirror'.*only fct"),
         ("d_br.workers.num_workers", 3, "multiple"),
         ("backdoored", None, "d_br repairs the backdoored model: .* --set d_br=none"),
     ],
@@ -40,6 +41,14 @@ def test_what_a_late_stage_would_refuse_is_refused_at_once(
 
 def test_a_recipe_that_can_run_is_accepted(folder: Path):
     check_recipe(tiny.recipe(folder))
+
+
+def test_a_decision_that_counts_the_columns_at_hand_is_accepted(folder: Path):
+    recipe = override(tiny.recipe(folder), "decide", "evidence")
+    for path in ("grown", "one_sided"):
+        recipe = override(recipe, f"decide.{path}", "()")
+    recipe = override(recipe, "decide.antisymmetric", "fct")
+    check_recipe(override(recipe, "decide.trusted_by", "fct"))
 
 
 def test_a_part_of_the_split_that_no_defense_uses_may_be_empty(folder: Path):

@@ -63,7 +63,7 @@ def test_the_interval_is_clopper_and_pearsons(successes, trials, low, high):
 
 def test_what_was_not_counted_has_no_rate():
     nothing = rates_of_counts(TestCounts())
-    for name in ("acc", "asr", "acc_interval", "asr_interval", "acc_target_excluded"):
+    for name in ("acc", "asr", "robust_acc", "acc_interval", "asr_interval", "acc_target_excluded"):
         assert nothing[name] is None
     assert nothing["num_clean"] == 0
     assert nothing["num_triggered"] == 0
@@ -80,6 +80,7 @@ def test_rates_are_shares_of_what_was_counted():
         num_right_outside_target=72,
         num_triggered=80,
         num_hit=8,
+        num_triggered_right=60,
     )
     rates = rates_of_counts(counts)
     assert rates["acc"] == 0.9
@@ -87,6 +88,8 @@ def test_rates_are_shares_of_what_was_counted():
     assert rates["asr"] == 0.1
     assert rates["acc_interval"] == clopper_pearson(90, 100)
     assert rates["asr_interval"] == clopper_pearson(8, 80)
+    assert rates["robust_acc"] == 0.75
+    assert rates["robust_acc_interval"] == clopper_pearson(60, 80)
 
 
 def test_the_rates_of_rounds_stand_beside_those_of_the_kept_model():
@@ -96,6 +99,10 @@ def test_the_rates_of_rounds_stand_beside_those_of_the_kept_model():
     assert rates["acc"] == 0.75
     assert rates["rounds"] == [{"acc": 0.25, "asr": 1.0}, {"acc": 0.75, "asr": 0.5}]
     assert model_rates([kept])["rounds"] is None
+    assert model_rates([kept])["relapse"] is None
+    relapsed = model_rates([kept, first, kept], has_relapse=True)
+    assert relapsed["relapse"] == {"acc": 0.75, "asr": 0.5, "robust_acc": 0.0}
+    assert relapsed["rounds"] == [{"acc": 0.25, "asr": 1.0}]
     assert model_rates([TestCounts(), TestCounts()])["rounds"] is None
 
 
@@ -131,6 +138,7 @@ def test_a_model_that_always_says_0_is_right_and_fooled_where_0_is_wanted(
         num_right_outside_target=int((labels[victims] == 0).sum()),
         num_triggered=int(victims.sum()),
         num_hit=int((wanted(labels)[victims] == 0).sum()),
+        num_triggered_right=int((labels[victims] == 0).sum()),
         num_rejected=0,
     )
     assert measure(always_0, always_0, attack=attack) == [expected, expected]
@@ -144,6 +152,7 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
     batch = DIGITS.read("test", 0, 10_000)
     num_right = 0
     num_hit = 0
+    num_triggered_right = 0
     for image, label, index in zip(batch.images, batch.labels, batch.index, strict=True):
         stamped = BadNets().stamp(image[None], np.array([index]), phase="test")[0]
         both = torch.from_numpy(np.stack((image, stamped))).permute(0, 3, 1, 2) / 255
@@ -152,8 +161,10 @@ def test_the_counts_of_any_model_are_those_of_one_image_at_a_time(tmp_path):
         of_clean, of_stamped = logits.argmax(1).tolist()
         num_right += of_clean == label
         num_hit += label != 0 and of_stamped == 0
+        num_triggered_right += label != 0 and of_stamped == label
     assert counts.num_right == num_right
     assert counts.num_hit == num_hit
+    assert counts.num_triggered_right == num_triggered_right > 0
 
 
 def test_without_a_test_set_nothing_is_counted(tmp_path, always_0):

@@ -192,7 +192,7 @@ def test_the_truth_is_apart_from_the_dataset_and_for_its_owner_alone(tmp_path):
     source = write_noise(tmp_path / "train.parquet", count=60)
     context = plan_context(tmp_path / "store")
     suspect = make_step(poison(source, context), context)
-    (file,) = (tmp_path / "store").rglob("truth*.parquet")
+    (file,) = (tmp_path / "store").rglob("truth*.sealed")
     assert suspect.path not in file.parents
     assert file.stat().st_mode & 0o777 == 0o600
     names = " ".join(path.name for path in suspect.path.rglob("*"))

@@ -12,7 +12,7 @@ import torch
 
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
-from ray_defense.detectors import feature_scorer
+from ray_defense.detectors import sample_batch
 from ray_defense.detectors.decision.fractions import Fractions
 from ray_defense.detectors.fct import Fct
 from ray_defense.detectors.probe import kept_epochs
@@ -172,13 +172,13 @@ def test_a_killed_trace_resumes_at_the_missing_blocks(traced, tmp_path):
 
 def test_every_image_is_transformed_once_for_all_epochs(traced, tmp_path, monkeypatch):
     transformed = []
-    apply_all = feature_scorer.apply_all
+    apply_all = sample_batch.apply_all
 
     def apply_and_record(transforms, images, key, index):
         transformed.extend(index)
         return apply_all(transforms, images, key, index)
 
-    monkeypatch.setattr(feature_scorer, "apply_all", apply_and_record)
+    monkeypatch.setattr(sample_batch, "apply_all", apply_and_record)
     context = traced.in_store(tmp_path)
     make_step(traced.plan(context), context)
     assert sorted(transformed) == traced.data.dataset.index.tolist()
@@ -191,7 +191,7 @@ def test_an_epoch_that_diverged_is_named(traced, tmp_path):
         (directory / "epochs").mkdir()
         model = build_model(traced.data.config.model, 10, 0)
         save_weights(directory / "epochs" / "00.safetensors", model)
-        next(model.parameters()).data.fill_(torch.nan)
+        next(model.parameters()).data.fill_(3e38)  # features overflow
         save_weights(directory / "epochs" / "01.safetensors", model)
 
     diverged = publish_step(context, "probe", fill)

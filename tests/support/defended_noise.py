@@ -21,6 +21,7 @@ from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.weights import load_model, save_weights
 from ray_defense.stages.context import PlanContext
+from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.stages.defend import BackdooredModel, defend_step
 from ray_defense.store.artifacts import Artifact
 from ray_defense.training.settings import Sgd, SupervisedConfig
@@ -65,6 +66,7 @@ class DefendedNoise:
     images: np.ndarray  # uint8 [N, 16, 16, 3]
     labels: np.ndarray  # int64 [N]
     part: np.ndarray  # str [N]
+    has_verdict: bool = False  # whether the split comes with one
 
     @property
     def context(self) -> PlanContext:
@@ -142,6 +144,8 @@ class DefendedNoise:
 
     def _write_split(self, directory: Path) -> None:
         write_split(directory, SplitTable(INDEX, np.zeros(NUM_SAMPLES), self.part))
+        if self.has_verdict:
+            write_json(directory / VERDICT_FILE, {})
 
 
 def defended_noise(root: Path) -> DefendedNoise:

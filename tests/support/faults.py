@@ -33,7 +33,8 @@ from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
 from ray_defense.pipeline.run import run_plan
-from ray_defense.store.artifacts import RECORD, Artifact, Store
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.record import RECORD
 from ray_defense.sweeps.grid import Axis, Trial, grid_trials
 from ray_defense.sweeps.sweep import run_sweep
 from tests.support import tiny

@@ -39,8 +39,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry(
         "run digits_badnets: the whole path on a small dataset, without a download", "run.DEMO"
     ),
-    "score": CommandEntry(
-        "run a recipe without the models that its scores and their split do not need", "run.SCORE"
+    "detect": CommandEntry(
+        "say whether there is evidence of a backdoor, which samples are flagged, and how sure",
+        "detect.DETECT",
     ),
     "defend": CommandEntry(
         "make the split and the defended models of a recipe, without a look at truth or test set",
@@ -64,6 +65,9 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "attacks check": CommandEntry(
         "train a model on what each attack poisons and print its ACC and ASR", "attacks_check.CHECK"
+    ),
+    "verify": CommandEntry(
+        "read every file of a store and name those that are not what was written", "verify.VERIFY"
     ),
     "list": CommandEntry(
         "name the recipes, and the units that --set can choose", "list_units.LIST"

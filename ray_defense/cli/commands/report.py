@@ -19,7 +19,7 @@ class ReportCommand:
 
         work = WorkOptions.of(options)
         with work.prepared():
-            result = api.report(work.configured(), store=work.store)
+            result = api.report(work.configured(), store=work.checked_store())
         print_result(result, work.store)
         return 0
 

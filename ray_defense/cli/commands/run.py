@@ -1,4 +1,4 @@
-"""`ray-defense run`, `demo` and `score`: a recipe, its progress, its numbers and where they are."""
+"""`ray-defense run` and `demo`: a recipe, its progress, its numbers and where they are."""
 
 import argparse
 import json
@@ -18,7 +18,6 @@ class RunCommand:
     """Runs a recipe and prints its table, or prints the configuration that would run."""
 
     fixed_recipe: str | None = None  # None: the recipe is an argument
-    assignments: tuple[str, ...] = ()  # they win over the user's
 
     def add_options(self, parser: CommandParser) -> None:
         if self.fixed_recipe is None:
@@ -33,7 +32,6 @@ class RunCommand:
     def execute(self, options: argparse.Namespace) -> int:
         if self.fixed_recipe is not None:
             options.recipe = self.fixed_recipe
-        options.set = [*options.set, *self.assignments]
         work = WorkOptions.of(options)
         with work.prepared(quiet=options.print_config):
             config = work.configured()
@@ -53,4 +51,3 @@ class RunCommand:
 
 RUN = RunCommand()
 DEMO = RunCommand(fixed_recipe=DEFAULT_RECIPE)
-SCORE = RunCommand(assignments=("backdoored=none", "defenses=none"))

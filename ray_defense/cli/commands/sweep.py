@@ -81,7 +81,7 @@ class SweepCommand:
             base, trials = _planned_trials(options, work)
             strategy = _strategy(options)
             overview = api.plan_sweep(
-                trials, store=work.store, executor=work.executor, strategy=strategy
+                trials, store=work.checked_store(), executor=work.executor, strategy=strategy
             )
             for line in plan_lines(overview, strategy):
                 console.print(line, soft_wrap=True, markup=False)

@@ -27,18 +27,23 @@ def print_result(result: Result, store: str) -> None:
     console.print(run_table(result))
     print_named(console, "report.html", result.report)
     print_named(console, RESULT_FILE, store_directory(store) / RESULT_FILE)
-    if result.score.auroc is None:  # without a truth the flagged samples are all there is to see
+    if result.verdict is not None:
+        print_named(console, "verdict.json", Path(result.artifacts["split"], "verdict.json"))
+    elif result.score.auroc is None:  # without a truth the flagged samples are all there is to see
         split = Path(result.artifacts["split"], "split.parquet")
         print_named(console, "candidates, not finds (split = flagged)", split)
 
 
 def run_table(result: Result) -> RenderableType:
-    """Returns ACC and ASR with 95 % intervals, the scores and the split, seconds, and notes."""
+    """Returns the rates with 95 % intervals, the scores and the split, seconds, and notes."""
     title = (
         f"{escape_unprintable(result.recipe)}, seed {result.seed}; "
         "in brackets: 95 % Clopper-Pearson intervals"
     )
-    parts: list[RenderableType] = [Text(title), _models_table(result), _facts_table(result)]
+    parts: list[RenderableType] = [Text(title)]
+    if result.verdict is not None:
+        parts.append(Text(f"verdict: {result.verdict}", style="bold"))
+    parts.extend((_models_table(result), _facts_table(result)))
     if result.weak_attack:
         parts.append(Text(WEAK, style="yellow"))
     return Group(*parts, *warning_lines(result.notes))
@@ -51,7 +56,7 @@ def warning_lines(notes: Sequence[str]) -> list[Text]:
 
 def _models_table(result: Result) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for title in ("model", "ACC", "ASR"):
+    for title in ("model", "ACC", "ASR", "robust ACC"):
         table.add_column(title, no_wrap=True)
     for name in dict.fromkeys((*_ALWAYS_SHOWN, *result.models)):
         rates = result.models.get(name)
@@ -81,12 +86,13 @@ def _facts_table(result: Result) -> Table:
     return table
 
 
-def _rates(model: ModelResult | None) -> tuple[str, str]:
+def _rates(model: ModelResult | None) -> tuple[str, str, str]:
     if model is None:
-        return "n/a", "n/a"
+        return "n/a", "n/a", "n/a"
     return (
         rate_with_interval(model.acc, model.acc_interval),
         rate_with_interval(model.asr, model.asr_interval),
+        rate_with_interval(model.robust_acc, model.robust_acc_interval),
     )
 
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.output import print_named
+from ray_defense.data.table_file import read_table
 from ray_defense.stages.backdoored import BACKDOORED
 from ray_defense.sweeps.asha import Asha
 from ray_defense.sweeps.grid import Trial
@@ -64,7 +64,7 @@ def print_sweep(
     console: Console, folder: Path, trials: Sequence[Trial], strategy: SearchStrategy
 ) -> None:
     """Prints the table of a finished sweep, what was left out, and where the files are."""
-    rows = pq.read_table(folder / TABLE).to_pylist()
+    rows = read_table(folder / TABLE).to_pylist()
     metric = strategy.metric if isinstance(strategy, Search) else None
     console.print(_rows_table(trials, rows, metric))
     if len(rows) > _MAX_ROWS:
@@ -95,7 +95,7 @@ def _best_trial(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], search:
 
 
 def _model_headings(trials: Sequence[Trial]) -> dict[str, str]:
-    """Returns the headings of ACC and ASR of every model that some trial has."""
+    """Returns the headings of the rates of every model that some trial has."""
     titles: dict[str, str] = {}
     for trial in trials:
         titles.update(trial.recipe.model_titles())
@@ -103,6 +103,7 @@ def _model_headings(trials: Sequence[Trial]) -> dict[str, str]:
     for model, title in titles.items():
         headings[f"{model}_acc"] = "ACC" if model == BACKDOORED else f"{title} ACC"
         headings[f"{model}_asr"] = "ASR"
+        headings[f"{model}_robust_acc"] = "robust ACC"
     return headings
 
 

@@ -5,5 +5,6 @@ from typing import Any
 from ray_defense.core.registry import Registry
 
 DECISIONS: Registry[type[Any]] = Registry(
-    "ray_defense.detectors.decision", {"fractions": "fractions.Fractions"}
+    "ray_defense.detectors.decision",
+    {"fractions": "fractions.Fractions", "evidence": "evidence.Evidence"},
 )

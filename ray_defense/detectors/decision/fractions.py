@@ -7,10 +7,10 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.scores.label_free import starved_classes
+from ray_defense.detectors.decision.balance_notes import balance_notes
+from ray_defense.detectors.decision.protocol import Decided, EvidenceTable
+from ray_defense.detectors.decision.verdict import Power
 from ray_defense.scores.split import SplitPositions, split_by_score
-
-_NUM_NAMED = 10  # classes that a note names
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Fractions:
     """Trusts the lowest scores and flags the highest, by exact counts (Algorithms 1 and 2, D2)."""
 
     name: ClassVar[str] = "fractions"
+    gives_verdict: ClassVar[bool] = False
 
     trusted_fraction: float = 0.20  # alpha_c
     flagged_fraction: float = 0.05  # alpha_p
@@ -27,6 +28,27 @@ class Fractions:
         check_in_range("decide.flagged_fraction", self.flagged_fraction, 0, 1)
         total = self.trusted_fraction + self.flagged_fraction
         check_in_range("decide.trusted_fraction + decide.flagged_fraction", total, 0, 1)
+
+    @property
+    def columns_used(self) -> tuple[str, ...]:
+        return ()
+
+    def decide(self, table: EvidenceTable, score: str, power: Power | None = None) -> Decided:
+        """Returns the decision by the score of the first detector (see `Decision.decide`).
+
+        Raises:
+            InputError: If all scores are equal.
+        """
+        scores = table.columns[score]
+        check_assessable(scores)
+        positions = self.split(scores)
+        trusted_labels = table.labels[positions.trusted]
+        notes = split_notes(
+            np.bincount(trusted_labels, minlength=table.num_classes),
+            np.bincount(table.labels, minlength=table.num_classes),
+            scores,
+        )
+        return Decided(positions, scores, notes)
 
     def split(self, scores: np.ndarray) -> SplitPositions:
         """Returns the three parts of the samples by their scores, float64 [N], finite."""
@@ -52,18 +74,7 @@ def split_notes(
         all_counts: All samples by class, int [C].
         scores: float64 [N].
     """
-    notes = []
-    starved = starved_classes(trusted_counts, all_counts)
-    if len(starved):
-        named = ", ".join(map(str, starved[:_NUM_NAMED]))
-        if len(starved) > _NUM_NAMED:
-            named += ", ..."
-        num_classes = int((all_counts > 0).sum())
-        notes.append(
-            f"the trusted split has collapsed: {len(starved)} of {num_classes} classes have less "
-            f"than a tenth of their share in it (classes {named}); defenses trained on it will "
-            "lose these classes"
-        )
+    notes = balance_notes(trusted_counts, all_counts)
     zero_fraction = float(np.mean(scores == 0))
     if zero_fraction > 0.5:
         notes.append(

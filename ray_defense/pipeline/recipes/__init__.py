@@ -12,6 +12,7 @@ RECIPES: Registry[Callable[[], Recipe]] = Registry(
         "digits_badnets": "digits.digits_badnets",
         "digits_blend": "digits.digits_blend",
         "cifar10_badnets_small": "cifar.cifar10_badnets_small",
+        "cifar10_badnets_robust": "cifar.cifar10_badnets_robust",
         "cifar10_badnets": "cifar.cifar10_badnets",
         "cifar100_badnets": "cifar.cifar100_badnets",
         "imagenet200_badnets": "imagenet200.imagenet200_badnets",

@@ -1,14 +1,21 @@
 """Runs on CIFAR-10 and CIFAR-100."""
 
+from dataclasses import replace
+
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.data.sources.cifar import Cifar10, Cifar100
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.detectors.decision.evidence import Evidence
+from ray_defense.detectors.fct_draws import FctDraws
+from ray_defense.detectors.grow import Grow
+from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.models.resnet18 import ResNet18NoPool
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.attacker_config import AttackerConfig
+from ray_defense.stages.detect import DetectConfig
 from ray_defense.training.normalization import NORMALIZATIONS
 from ray_defense.training.settings import Sgd, SupervisedConfig
 from ray_defense.transforms.crop_flip_rotate import CropFlipRotate
@@ -33,6 +40,19 @@ def cifar10_badnets_small() -> Recipe:
         probe=ProbeConfig(model, epochs=4, intra_epochs=10),
         backdoored=classifier,
         defenses=(d_br, d_st),
+    )
+
+
+def cifar10_badnets_robust() -> Recipe:
+    """20,000 CIFAR-10 images, BadNets, small ResNet: our detectors and a decision that counts.
+
+    The mirror filter, FCT over many draws and growing; see docs/detection.md.
+    """
+    return replace(
+        cifar10_badnets_small(),
+        name="cifar10_badnets_robust",
+        detect=DetectConfig((Mirror(), FctDraws(), Grow())),
+        decide=Evidence(),
     )
 
 

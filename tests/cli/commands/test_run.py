@@ -1,4 +1,4 @@
-"""`run`, `demo` and `score`: the configuration that is printed or run, and where results are."""
+"""`run` and `demo`: the configuration that is printed or run, and where results are."""
 
 import json
 from pathlib import Path
@@ -25,17 +25,6 @@ def test_the_printed_configuration_is_what_would_run(
     for path, value in changes.items():
         expected = override(expected, path, value)
     assert json.loads(capsys.readouterr().out) == to_plain(expected)
-
-
-def test_score_runs_a_recipe_without_the_models_that_scores_do_not_need(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    calls = replace_call(monkeypatch, "run", lambda recipe, **options: make_result())
-    assert main(["score", "digits_badnets", "--set", "seed=2", "--quiet"]) == 0
-    expected = RECIPES["digits_badnets"]()
-    for path, value in {"seed": 2, "backdoored": None, "defenses": ()}.items():
-        expected = override(expected, path, value)
-    assert calls.arguments == [(expected,)]
 
 
 def test_a_path_is_never_broken_over_lines(

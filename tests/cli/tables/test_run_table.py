@@ -26,7 +26,7 @@ def test_the_table_shows_rates_with_their_intervals():
 def test_the_table_without_truth_claims_nothing():
     shown = table_text(make_result(truth=False))
     assert "%" not in shown.replace("95 % Clopper-Pearson", "")
-    assert shown.count("n/a") == 9
+    assert shown.count("n/a") == 12
 
 
 def test_the_table_fits_eighty_columns():

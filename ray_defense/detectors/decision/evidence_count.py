@@ -1,0 +1,192 @@
+"""Counts the finds of all columns: signs first, then what grew from them, then one-sided columns.
+
+Shapes: N samples.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ray_defense.detectors.decision.assessability import Column
+from ray_defense.detectors.decision.conformal_finds import find_by_reference
+from ray_defense.detectors.decision.protocol import EvidenceTable
+from ray_defense.detectors.decision.sign_groups import (
+    SignFinds,
+    SignRule,
+    find_by_signs,
+    num_sign_tests,
+)
+from ray_defense.detectors.decision.verdict import ColumnReport, GroupTest, Interval
+from ray_defense.scores.coherence import area_under_roc
+
+if TYPE_CHECKING:
+    from ray_defense.detectors.decision.evidence import Evidence
+
+_AGREEING_AUROC = 0.75
+_FEWEST_OF_LABEL = 5  # grown samples of a label that make it suspected
+
+
+class EvidenceCount:
+    """The finds of all columns, counted one kind after the other."""
+
+    def __init__(self, config: "Evidence", table: EvidenceTable, columns: dict[str, Column]):
+        self.config = config
+        self.table = table
+        self.columns = columns
+        self.signs: dict[str, SignFinds] = {}  # of the antisymmetric columns
+        self.finds: dict[str, np.ndarray] = {}  # bool [N] of each column that flags
+        self.flagged_N = np.zeros(table.num_samples, bool)
+        self.suspicious_N = np.zeros(table.num_samples, bool)  # flagged by any, if only by chance
+
+    def count_signs(self) -> None:
+        config = self.config
+        num_labels = len(np.unique(self.table.labels))
+        rule = SignRule(
+            rate=config.rate,
+            level=config.alarm_level,
+            num_tests=num_sign_tests(len(config.antisymmetric), num_labels),
+            chance=config.sign_chance,
+        )
+        for name in config.antisymmetric:
+            column = self.columns[name]
+            if column.assessable:
+                finds = find_by_signs(name, column.values_N, self.table.labels, rule)
+                self.signs[name] = finds
+                self.finds[name] = finds.flagged_N
+                self.flagged_N |= finds.flagged_N
+                self.suspicious_N |= finds.suspicious_N
+
+    def count_grown(self) -> None:
+        """Adds what coherent seeds grew to; it takes the place of what the seeds' column flags."""
+        coherent = []
+        for name in self.config.grown:
+            column = self.columns[name]
+            if column.assessable:
+                self.suspicious_N |= column.values_N > 0
+                if self._is_coherent(column):
+                    coherent.append(name)
+                    self.finds[name] = column.values_N > 0
+        roots = [self.table.follows.get(name) for name in coherent]
+        self.flagged_N[:] = False
+        for name, finds_N in self.finds.items():
+            if name not in roots:
+                self.flagged_N |= finds_N
+
+    def count_one_sided(self) -> None:
+        """Adds what one-sided columns flag in the labels that others suspect."""
+        others_N = self.flagged_N.copy()
+        suspected = self.labels_suspected()
+        for name in self.config.one_sided:
+            column = self.columns[name]
+            if column.assessable and suspected:
+                finds_N = find_by_reference(
+                    column.values_N,
+                    self.table.labels,
+                    others_N,
+                    suspected=suspected,
+                    rate=self.config.rate,
+                )
+                self.finds[name] = finds_N
+                self.flagged_N |= finds_N
+                self.suspicious_N |= finds_N
+
+    def finds_of(self, name: str) -> np.ndarray:
+        """Returns which samples a column flags, bool [N]; none where it is not counted."""
+        return self.finds.get(name, np.zeros(self.table.num_samples, bool))
+
+    def _is_coherent(self, column: Column) -> bool:
+        return column.coherence is not None and column.coherence >= self.config.min_coherence
+
+    def labels_suspected(self) -> tuple[int, ...]:
+        """Returns the labels with evidence of their own, and those that grown samples lie in.
+
+        Grown samples make a label suspected if it has more of them than the false ones that the
+        rate allows over all labels.
+        """
+        labels: set[int] = set()
+        for finds in self.signs.values():
+            labels.update(finds.labels)
+        for name in self.config.grown:
+            grown_N = self.finds.get(name)
+            if grown_N is None or not grown_N.any():
+                continue
+            counts = np.bincount(self.table.labels[grown_N])
+            least = max(_FEWEST_OF_LABEL, self.config.rate * counts.sum())
+            labels.update(np.flatnonzero(counts > least).tolist())
+        return tuple(sorted(labels))
+
+    def num_poisoned(self) -> Interval | None:
+        """Returns how many of the flagged have a trigger, where signs bound it."""
+        num_flagged = int(self.flagged_N.sum())
+        lows = [finds.num_poisoned.low for finds in self.signs.values()]
+        highs = [finds.num_poisoned.high for finds in self.signs.values()]
+        if not num_flagged or not any(highs):
+            return None
+        from_signs = np.zeros(self.table.num_samples, bool)
+        for finds in self.signs.values():
+            from_signs |= finds.flagged_N
+        num_added = int((self.flagged_N & ~from_signs).sum())
+        low = min(num_flagged, max(lows))
+        return Interval(low, max(low, min(num_flagged, sum(highs) + num_added)))
+
+    def counts_anything(self) -> bool:
+        """Returns whether a column could have given evidence."""
+        if self.signs:
+            return True
+        for name in self.config.grown:
+            column = self.columns[name]
+            if column.assessable and column.coherence is not None:
+                return True
+        return False
+
+    def flagging_column(self) -> str | None:
+        """Returns the column that flagged the most samples, the first of several."""
+        most = 0
+        flagging = None
+        for name, finds_N in self.finds.items():
+            if finds_N.sum() > most:
+                most = int(finds_N.sum())
+                flagging = name
+        return flagging
+
+    def trusting_column(self) -> str:
+        """Returns the first column of `trusted_by` that varies and flagged nothing."""
+        for name in self.config.trusted_by:
+            values_N = self.table.columns[name]
+            has_flagged = name in self.finds and bool(self.finds[name].any())
+            if not has_flagged and values_N.min() < values_N.max():
+                return name
+        return self.config.trusted_by[0]
+
+    def tests(self) -> tuple[GroupTest, ...]:
+        """Returns the sign tests of all columns."""
+        tests: list[GroupTest] = []
+        for finds in self.signs.values():
+            tests.extend(finds.tests)
+        return tuple(tests)
+
+    def reports(self) -> list[ColumnReport]:
+        return [self._report(column) for column in self.columns.values()]
+
+    def _report(self, column: Column) -> ColumnReport:
+        finds_N = self.finds_of(column.name)
+        auroc = None
+        if self.flagged_N.any() and not self.flagged_N.all():
+            flagged = column.values_N[self.flagged_N]
+            auroc = area_under_roc(flagged, column.values_N[~self.flagged_N])
+        gives_evidence = column.kind != "one_sided" and bool(finds_N.any())
+        agrees = gives_evidence
+        if column.assessable and auroc is not None and auroc >= _AGREEING_AUROC:
+            agrees = True
+        return ColumnReport(
+            column=column.name,
+            kind=column.kind,
+            assessable=column.assessable,
+            reason=column.reason,
+            gives_evidence=gives_evidence,
+            num_flagged=int(finds_N.sum()),
+            middle_accuracy=column.middle_accuracy,
+            coherence=column.coherence,
+            auroc_of_flagged=auroc,
+            agrees=agrees,
+        )

@@ -1,0 +1,58 @@
+"""The path with a decision that counts: a verdict, also where nothing is flagged."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import ray_defense
+from ray_defense.detectors.decision.evidence import Evidence
+from ray_defense.detectors.mirror import Mirror
+from ray_defense.detectors.symmetry import SymmetryTraining
+from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.stages.detect import DetectConfig
+from tests.support import tiny
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def counting(digits: Path) -> Recipe:
+    """A recipe whose detectors learn next to nothing, so that nothing is flagged."""
+    training = SymmetryTraining(SmallResNetCoordinates(width=8), epochs=1)
+    return replace(
+        tiny.recipe(digits),
+        detect=DetectConfig((Mirror(training),), batch_size=25, block_size=50),
+        decide=Evidence(one_sided=(), grown=(), trusted_by=("mirror",)),
+    )
+
+
+def test_detection_is_a_verdict_a_table_and_files_and_trains_no_defense(
+    counting: Recipe, tmp_path: Path
+):
+    detection = ray_defense.detect(counting, store=tmp_path, backend="numpy")
+    assert detection.verdict in ("no evidence", "not assessable")
+    assert detection.flagged.tolist() == []
+    assert detection.labels_suspected == ()
+    table = detection.samples()
+    assert list(table.columns) == ["index", "label", "split", "mirror"]
+    assert (np.diff(table["index"]) > 0).all()
+    assert dict(detection.counts)["flagged"] == 0
+    assert sum(detection.counts.values()) == len(table)
+    schema = json.loads((DOCS / "verdict.schema.json").read_text())
+    jsonschema.validate(json.loads(Path(detection.files["verdict.json"]).read_text()), schema)
+    for stage in ("backdoored", "d_br", "d_st", "evaluation", "probe"):
+        assert not (tmp_path / stage).exists()
+
+
+def test_a_run_without_finds_trains_its_defenses_and_says_so(counting: Recipe, tmp_path: Path):
+    result = ray_defense.run(counting, store=tmp_path, backend="numpy")
+    assert result.verdict in ("no evidence", "not assessable")
+    assert "D-BR unlearned nothing, since nothing is flagged" in result.notes
+    assert result.d_br is not None
+    assert result.d_st is not None
+    assert Path(result.report).is_file()
