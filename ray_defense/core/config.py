@@ -193,8 +193,14 @@ def _convert(hint: Any, path: str, value: Any) -> Any:
     if origin in (types.UnionType, typing.Union):
         if type(None) in options and _is_none(value):
             return None
-        inner = next(option for option in options if option is not type(None))
-        return _convert(inner, path, value)
+        # The words that a field takes beside its type, `float | Literal["chance"]`, win.
+        others = []
+        for option in options:
+            if typing.get_origin(option) is typing.Literal and value in typing.get_args(option):
+                return value
+            if option is not type(None):
+                others.append(option)
+        return _convert(others[0], path, value)
     if hint is str or hint is Path:
         return hint(value)
     if isinstance(value, str):

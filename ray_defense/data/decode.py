@@ -8,6 +8,7 @@ Pillow is imported inside the functions, so that importing the sources of images
 """
 
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -15,8 +16,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ray_defense.core.errors import InputError
-from ray_defense.data.limits import MAX_ENCODED_BYTES, MAX_PIXELS, MIN_SIDE
+from ray_defense.core.errors import InputError, RunError
+from ray_defense.data.limits import (
+    MAX_DECODE_CPU_S,
+    MAX_ENCODED_BYTES,
+    MAX_PIXELS,
+    MAX_SLOW_BYTES,
+    MAX_SLOW_PIXELS,
+    MIN_SIDE,
+)
+from ray_defense.decoding.decode_process import ImageRejected, decode_in_process
+from ray_defense.decoding.file_layout import (
+    JPEG_START,
+    PNG_START,
+    JpegLayout,
+    LayoutError,
+    check_png_chunks,
+    check_png_pixels,
+    check_ppm_header,
+    pad_jpeg_scans,
+    read_jpeg_layout,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,6 +44,13 @@ if TYPE_CHECKING:
 # The decoders that are small and much fuzzed; Pillow has forty more.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
 BACKGROUND = (0, 0, 0)  # black, like the fill color of the transforms
+_SLOW_DECODERS = ("ppm_plain", "bmp_rle")  # Pillow's own, written in Python
+_PPM_KINDS = b"0123456fy"
+# Up to these, decoding takes some tenths of a second at most, whatever the bytes are.
+_QUICK_BYTES = 2**18
+_QUICK_PIXELS = 2**22  # times scans
+# A JPEG of so few pixels is always decoded twice: a block is a good part of it.
+_SMALL_PIXELS = 2**14
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I", "I;16"}
 
 
@@ -39,6 +66,9 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     resized by antialiased bilinear interpolation of the whole image, which does not keep its
     aspect ratio.
 
+    What may take more than a moment is decoded by another process, which is killed after
+    `MAX_DECODE_CPU_S` seconds of CPU time.
+
     Args:
         data: The bytes of an image file in one of `FORMATS`.
         size: The side of the result in pixels.
@@ -48,17 +78,150 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
 
     Raises:
         DecodeError: If the bytes are no image, or one that is truncated, animated, too large, too
-            small or of an unsupported pixel mode.
+            small, too slow or of an unsupported pixel mode.
+        RunError: If the memory is not enough, or the other process does not work.
     """
+    if len(data) <= _QUICK_BYTES:
+        decoded = _decode_here(data, size, max_cost=_QUICK_PIXELS)
+        if decoded is not None:
+            return decoded
+    elif len(data) > MAX_ENCODED_BYTES:
+        raise DecodeError(f"more than {MAX_ENCODED_BYTES} bytes")
+    return decode_watched(data, size, MAX_DECODE_CPU_S)
+
+
+def decode_watched(data: bytes, size: int, cpu_s: float) -> np.ndarray:
+    """Returns what `decode_image` returns, decoded by another process.
+
+    Args:
+        data: The bytes of an image file.
+        size: The side of the result in pixels.
+        cpu_s: The CPU time after which the process is killed.
+
+    Raises:
+        DecodeError: If the image does not decode, or not in time, or crashes the decoder.
+        RunError: If the process does not work.
+    """
+    try:
+        return decode_in_process(data, size, cpu_s)
+    except ImageRejected as error:
+        raise DecodeError(str(error)) from None
+
+
+def decode_unwatched(data: bytes, size: int) -> np.ndarray:
+    """Returns what `decode_image` returns, however long it takes."""
+    decoded = _decode_here(data, size, max_cost=None)
+    assert decoded is not None  # since no cost is too high
+    return decoded
+
+
+def _decode_here(data: bytes, size: int, max_cost: int | None) -> np.ndarray | None:
+    """Returns the decoded image, or None if pixels times scans are more than `max_cost`."""
     from PIL import Image
 
+    jpeg = _check_layout(data)
     with open_image(data, FORMATS) as image:
-        _check_header(image)
-        image.load()
+        _check_header(image, len(data))
+        num_scans = 1 if jpeg is None else max(1, jpeg.num_scans)
+        if max_cost is not None and image.width * image.height * num_scans > max_cost:
+            return None
+        image = _load_whole(image, data, jpeg)
         rgb = _to_rgb(image)
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
     return np.array(rgb)
+
+
+def _check_layout(data: bytes) -> JpegLayout | None:
+    """Returns the layout of a JPEG, None for another format, before any decoder sees the bytes."""
+    try:
+        if data.startswith(JPEG_START):
+            return read_jpeg_layout(data)
+        if data.startswith(PNG_START):
+            check_png_chunks(data)
+        elif data[:1] == b"P" and data[1:2] in _PPM_KINDS:
+            check_ppm_header(data)
+    except LayoutError as error:
+        raise DecodeError(str(error)) from None
+    return None
+
+
+def _load_whole(image: "Image.Image", data: bytes, jpeg: JpegLayout | None) -> "Image.Image":
+    """Decodes the pixels and returns the image.
+
+    Decoders fill what is missing at the end of the data: rows of zeros in a PNG, gray in a JPEG.
+
+    Raises:
+        DecodeError: If pixels are missing.
+    """
+    if image.format == "PPM" and _decoder_of(image) == "ppm":
+        return _load_scaled_ppm(image, data)
+    image.load()
+    if image.format == "PNG" and _may_lack_rows(image):
+        try:
+            check_png_pixels(data)
+        except (LayoutError, zlib.error) as error:
+            raise DecodeError(str(error)) from None
+    if image.format == "JPEG" and jpeg is not None and _may_lack_blocks(image, jpeg):
+        with open_image(pad_jpeg_scans(data, jpeg), ("JPEG",)) as padded:
+            if padded.tobytes() != image.tobytes():
+                raise DecodeError("truncated JPEG: the data of a scan end early")
+    return image
+
+
+def _decoder_of(image: "Image.Image") -> str:
+    """Returns Pillow's name for what decodes the pixels of an image that was opened."""
+    tiles = getattr(image, "tile", [])
+    return str(tiles[0][0]) if tiles else ""
+
+
+def _may_lack_rows(image: "Image.Image") -> bool:
+    if image.info.get("interlace"):
+        return True
+    last_row = image.crop((0, image.height - 1, image.width, image.height))
+    return not any(last_row.tobytes())
+
+
+def _may_lack_blocks(image: "Image.Image", layout: JpegLayout) -> bool:
+    if layout.is_arithmetic:
+        # Zeros at the end of arithmetic codes are left out by honest encoders too.
+        return False
+    if not layout.has_one_plain_scan or image.width * image.height <= _SMALL_PIXELS:
+        return True
+    # In a single scan without restarts, everything behind the end of the data is medium gray: the
+    # last pixel too, if more than the last block is missing. Its colors may mix with those of the
+    # block before, its brightness does not.
+    corner = image.getpixel((image.width - 1, image.height - 1))
+    if isinstance(corner, tuple) and len(corner) == 3:
+        red, green, blue = corner
+        brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+        return abs(brightness - 128) <= 3
+    if isinstance(corner, int | float):
+        return abs(corner - 128) <= 1
+    return True
+
+
+def _load_scaled_ppm(image: "Image.Image", data: bytes) -> "Image.Image":
+    """Returns the image of a raw PPM whose largest value is not that of its type.
+
+    Pillow decodes it in Python, a microsecond a value; this gives the same values.
+    """
+    from PIL import Image
+
+    tile = getattr(image, "tile", [])[0]
+    maxval = tile[3][-1]
+    is_deep = image.mode == "I"
+    out_max = 65535 if is_deep else 255
+    num_channels = 3 if image.mode == "RGB" else 1
+    num_values = image.width * image.height * num_channels
+    value_type = np.dtype(np.uint8 if maxval < 256 else ">u2")
+    if len(data) - tile[2] < num_values * value_type.itemsize:
+        raise DecodeError("does not decode: not enough image data")
+    values = np.frombuffer(data, value_type, num_values, tile[2])
+    scaled = np.rint(np.arange(2 ** (8 * value_type.itemsize)) / maxval * out_max)
+    table = np.minimum(scaled, out_max).astype(np.int32 if is_deep else np.uint8)
+    shape = (image.height, image.width, 3) if num_channels == 3 else (image.height, image.width)
+    return Image.fromarray(table[values].reshape(shape))
 
 
 @contextmanager
@@ -90,8 +253,12 @@ def open_image(data: bytes, formats: tuple[str, ...]) -> Iterator["Image.Image"]
             warnings.simplefilter("ignore")
             with Image.open(BytesIO(data), formats=formats) as image:
                 yield image
-    except (DecodeError, MemoryError):
+    except DecodeError:
         raise
+    except MemoryError:
+        raise RunError(
+            f"not enough memory to decode an image of {len(data)} bytes: run fewer processes"
+        ) from None
     except UnidentifiedImageError:
         raise DecodeError(f"no {', '.join(formats)} image") from None
     except Image.DecompressionBombError:
@@ -100,10 +267,16 @@ def open_image(data: bytes, formats: tuple[str, ...]) -> Iterator["Image.Image"]
         raise DecodeError(f"does not decode: {type(error).__name__}: {error}") from error
 
 
-def _check_header(image: "Image.Image") -> None:
+def _check_header(image: "Image.Image", num_bytes: int) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DecodeError(f"{width}x{height} is more than {MAX_PIXELS} pixels")
+    is_slow = _decoder_of(image) in _SLOW_DECODERS
+    if is_slow and (width * height > MAX_SLOW_PIXELS or num_bytes > MAX_SLOW_BYTES):
+        raise DecodeError(
+            f"{image.format} as text or of run lengths with more than {MAX_SLOW_PIXELS} pixels or "
+            f"{MAX_SLOW_BYTES} bytes"
+        )
     if min(width, height) < MIN_SIDE:
         raise DecodeError(f"{width}x{height} is under {MIN_SIDE} pixels a side")
     if getattr(image, "n_frames", 1) > 1:

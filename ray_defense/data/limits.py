@@ -1,4 +1,7 @@
-"""How small and how large an image may be, in the files of a source and in shards."""
+"""How small and how large what a source holds may be; each limit with the reason for it.
+
+"Honest" files are those that cameras, image programs and writers of datasets make.
+"""
 
 MIN_SIDE = 8  # pixels; an encoded image with a shorter side is rejected
 MAX_SIDE = 4096  # pixels, of an image in a shard; the .beton format itself would allow 65,535
@@ -8,3 +11,23 @@ MAX_PIXELS = 2**25
 
 # No encoded image below the pixel cap needs more bytes than these.
 MAX_ENCODED_BYTES = 4 * MAX_PIXELS
+
+# Pixels and bytes of the two variants that Pillow decodes in Python: plain-text PPM and run-length
+# BMP. A megapixel takes one to two seconds; as text it has 12 MB at most.
+MAX_SLOW_PIXELS = 2**20
+MAX_SLOW_BYTES = 2**24
+
+# Seconds of CPU time for one image. The slowest images below the caps took 2 to 6 on one core, and
+# honest ones of 24 megapixels less than 1.
+MAX_DECODE_CPU_S = 60
+
+# Bytes of one range of images in memory, of which a task holds several copies: 5,000 images of
+# 512 x 512 stay below it.
+MAX_RANGE_BYTES = 2**32
+
+# ImageNet-21k has 21,841 classes, with names of 16 bytes on average.
+MAX_CLASSES = 2**16
+MAX_CLASS_NAMES_BYTES = 2**21
+MAX_NAME_CHARACTERS = 255  # of a class; file systems allow as many bytes
+
+MAX_REASON_CHARACTERS = 300  # of an error text that may quote the file

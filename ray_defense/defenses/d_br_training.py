@@ -1,5 +1,9 @@
-"""The rounds of D-BR: one epoch of unlearning, Eq. (4), then one of relearning, Eq. (5)."""
+"""The rounds of D-BR: one epoch of unlearning, Eq. (4), then one of relearning, Eq. (5).
 
+Beside the paper: unlearning with a bound, to no class or to semantic labels.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,12 +14,18 @@ from ray_defense.core.files import write_json
 from ray_defense.core.random import stream
 from ray_defense.data.training_set import WorkerShare
 from ray_defense.defenses.protocol import DefenseInputs
+from ray_defense.defenses.semantic_labels import SemanticLabels
 from ray_defense.execution.protocols import Metrics, Worker
-from ray_defense.losses.cross_entropy import cross_entropy, unlearning
+from ray_defense.losses.cross_entropy import (
+    cross_entropy,
+    cross_entropy_to_uniform,
+    unlearning,
+)
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.weights import load_weights, save_weights
 from ray_defense.store.artifacts import Artifact
-from ray_defense.training.loop import run_epochs
+from ray_defense.store.written_files import note_written
+from ray_defense.training.loop import Stateful, run_epochs
 from ray_defense.training.supervised import measure_accuracy, train_epoch
 from ray_defense.training.views import make_view
 
@@ -24,7 +34,11 @@ if TYPE_CHECKING:
 
 ROUNDS_FOLDER = "rounds"
 _PARTS = {"unlearn": "flagged", "relearn": "trusted"}
-_LOSSES = {"unlearn": unlearning, "relearn": cross_entropy}
+_UNLEARNING_LOSSES = {
+    "ascent": unlearning,
+    "uniform": cross_entropy_to_uniform,
+    "semantic": cross_entropy,  # to other labels
+}
 
 
 def train_d_br(
@@ -36,21 +50,35 @@ def train_d_br(
     with what each round gave and which one was kept.
     """
     training = _BackdoorRemovalTraining(config, worker, artifact, inputs)
-    rounds = [partial(training.run_round, number) for number in range(config.rounds)]
-    parts = {"model": training.model, "optimizer": training.optimizer}
-    history = run_epochs(worker, parts, rounds)
+    parts: dict[str, Stateful] = {"model": training.model, "optimizer": training.optimizer}
+    epochs: list[Callable[[], Metrics]] = []
+    if training.semantic is not None:
+        parts.update(training.semantic.checkpointed_parts)
+        for number in range(config.semantic_epochs):
+            epochs.append(partial(training.semantic.run_epoch, number))
+    num_before = len(epochs)
+    for number in range(config.rounds):
+        epochs.append(partial(training.run_round, number))
+    history = run_epochs(worker, parts, epochs)
     if worker.rank == 0:
-        kept = kept_round(history, config.keep)
+        kept = kept_round(history[num_before:], config.keep)
         load_weights(_round_file(artifact, kept), training.model)
         save_weights(artifact.work / WEIGHTS, training.model)
-        write_json(artifact.work / "metrics.json", {"history": history, "kept_round": kept})
+        notes = []
+        if "flagged" not in training.sets:
+            notes.append("D-BR unlearned nothing, since nothing is flagged")
+        metrics = {"history": history, "kept_round": num_before + kept, "notes": notes}
+        write_json(artifact.work / "metrics.json", metrics)
 
 
 def kept_round(history: list[Metrics], keep: Literal["last", "splits"]) -> int:
     """Returns the number (from 1) of the round to keep, by what the two splits say (D7)."""
     if keep == "last":
         return len(history)
-    gains = [metrics["trusted_accuracy"] - metrics["flagged_accuracy"] for metrics in history]
+    gains = []
+    for metrics in history:
+        # A round without flagged samples agrees with none.
+        gains.append(metrics["trusted_accuracy"] - metrics.get("flagged_accuracy", 0.0))
     return int(np.argmax(gains)) + 1
 
 
@@ -73,15 +101,19 @@ class _BackdoorRemovalTraining:
         self.augmentation = inputs.backdoored_config.augmentation
         self.sets = {}
         for part in config.parts_used:
-            self.sets[part] = inputs.open_part(worker, config.workers, part)
+            if len(inputs.split_table.members(part)):
+                self.sets[part] = inputs.open_part(worker, config.workers, part)
         num_classes = self.sets["trusted"].num_classes
         self.model = inputs.load_backdoored(worker, num_classes)
         self.wrapped = worker.wrap(self.model)
         self.optimizer = config.sgd.build(self.model.parameters())
+        self.semantic: SemanticLabels | None = None
+        if config.unlearning == "semantic" and "flagged" in self.sets:
+            self.semantic = SemanticLabels(config, worker, inputs, self.sets["flagged"])
 
     def run_round(self, number: int) -> Metrics:
         metrics: Metrics = {}
-        skips_unlearning = self._has_unlearned()
+        skips_unlearning = "flagged" not in self.sets or self._has_unlearned()
         for step in self.config.steps:
             if step == "unlearn" and skips_unlearning:
                 continue
@@ -92,17 +124,27 @@ class _BackdoorRemovalTraining:
             file = _round_file(self.artifact, number + 1)
             file.parent.mkdir(exist_ok=True)
             save_weights(file, self.model)
+            note_written(self.artifact.work, f"{ROUNDS_FOLDER}/{file.name}")
         return metrics
 
     def _has_unlearned(self) -> bool:
         threshold = self.config.unlearn_above
-        return threshold is not None and self._agreement("flagged") <= threshold
+        if threshold is None:
+            return False
+        if threshold == "chance":
+            threshold = 1 / self.sets["flagged"].num_classes
+        return self._agreement("flagged") <= threshold
 
     def _run_step(self, step: str, number: int) -> float:
         """Trains one epoch of a step and returns its mean loss."""
         order_key = stream(self.seed, "d_br", "order", step, number)
         share = WorkerShare.of(self.worker)
         batches = self.sets[_PARTS[step]].epoch(order_key, self.config.batch_size, share)
+        loss = cross_entropy
+        if step == "unlearn":
+            loss = _UNLEARNING_LOSSES[self.config.unlearning]
+            if self.semantic is not None:
+                batches = self.semantic.relabel(batches)
         view = partial(
             make_view,
             key=stream(self.seed, "d_br", "view", step, number),
@@ -115,7 +157,7 @@ class _BackdoorRemovalTraining:
             self.optimizer,
             batches=batches,
             view=view,
-            loss=_LOSSES[step],
+            loss=loss,
         )
         return metrics["loss"]
 

@@ -24,7 +24,7 @@ class SecureTraining:
 
     name: ClassVar[str] = "d_st"
     title: ClassVar[str] = "D-ST"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     repairs: ClassVar[bool] = False
     parts_used: ClassVar[tuple[str, ...]] = ("trusted",)
 
@@ -46,6 +46,11 @@ class SecureTraining:
     classifier_sgd: Sgd = Sgd(5.0, weight_decay=0.0)
     classifier_augmentation: Any = choice(AUGMENTATIONS, default=CropFlip())
     flagged_weight: float = 0.001  # lambda_p
+    # Beyond the paper: epochs of plain cross-entropy on all samples that are not flagged, with the
+    # extractor trained along. 0: none, as in the paper.
+    tuning_epochs: int = 0
+    tuning_batch_size: int = 128
+    tuning_sgd: Sgd = Sgd(0.01)
     workers: WorkerGroup = WorkerGroup()
 
     def __post_init__(self) -> None:
@@ -53,13 +58,15 @@ class SecureTraining:
             check_at_least(f"d_st.{name}", getattr(self, name), 1)
         for name in ("warmup_epochs", "warmup_rate", "final_rate_fraction", "loss_scale"):
             check_at_least(f"d_st.{name}", getattr(self, name), 0)
+        check_at_least("d_st.tuning_epochs", self.tuning_epochs, 0)
+        check_at_least("d_st.tuning_batch_size", self.tuning_batch_size, 2)
         check_at_least("d_st.flagged_weight", self.flagged_weight, 0)
         check_at_least("d_st.batch_size", self.batch_size, 2)
         check_at_least("d_st.temperature", self.temperature, 1e-6)
 
     @property
     def num_epochs(self) -> int:
-        return self.epochs + self.classifier_epochs
+        return self.epochs + self.classifier_epochs + self.tuning_epochs
 
     def network(self, backdoored: SupervisedConfig | None) -> Model:
         model: Model = self.model

@@ -1,4 +1,6 @@
-"""The two phases of D-ST: SS-CTL, Eq. (2), then MCE on the frozen extractor, Eq. (3).
+"""The phases of D-ST: SS-CTL, Eq. (2), then MCE on the frozen extractor, Eq. (3).
+
+Beyond the paper: a third phase of plain cross-entropy on what is not flagged, if it is asked for.
 
 Shapes: B samples, V = 2 views, D projection, N classes.
 """
@@ -16,7 +18,7 @@ from ray_defense.data.training_set import TrainingSet, WorkerShare
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.execution.protocols import Metrics, Worker
 from ray_defense.losses.contrastive import semi_supervised_contrastive
-from ray_defense.losses.cross_entropy import mixed_cross_entropy
+from ray_defense.losses.cross_entropy import cross_entropy, mixed_cross_entropy
 from ray_defense.models.classifier import FeatureClassifier
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.projected_features import ProjectedFeatures
@@ -31,7 +33,8 @@ from ray_defense.training.loop import (
     take_step,
     to_device,
 )
-from ray_defense.training.schedules import set_rate, warmup_cosine
+from ray_defense.training.schedules import cosine_decay, set_rate, warmup_cosine
+from ray_defense.training.supervised import train_epoch
 from ray_defense.training.views import make_view
 
 if TYPE_CHECKING:
@@ -60,6 +63,11 @@ def train_d_st(
         "optimizer": extractor_phase.optimizer,
         "classifier_optimizer": classifier_phase.optimizer,
     }
+    if config.tuning_epochs:
+        tuning_phase = _TuningPhase(config, worker, inputs, model=model)
+        parts["tuning_optimizer"] = tuning_phase.optimizer
+        for number in range(config.tuning_epochs):
+            epochs.append(partial(tuning_phase.run_epoch, number))
     history = run_epochs(worker, parts, epochs)
     if worker.rank == 0:
         save_weights(artifact.work / WEIGHTS, model)
@@ -223,3 +231,52 @@ class _ClassifierPhase:
             features_BD: torch.Tensor
             features_BD, _ = self.model(images_BCHW)
         return features_BD.float()
+
+
+class _TuningPhase:
+    """Cross-entropy on the samples that are not flagged; the whole model learns."""
+
+    def __init__(
+        self,
+        config: "SecureTraining",
+        worker: Worker,
+        inputs: DefenseInputs,
+        model: FeatureClassifier,
+    ):
+        self.config = config
+        self.worker = worker
+        self.seed = inputs.seed
+        self.normalization = inputs.normalization
+        self.model = model
+        self.optimizer = config.tuning_sgd.build(model.parameters())
+        table = inputs.split_table
+        not_flagged = table.index[table.part != "flagged"]
+        self.data = inputs.open_samples(worker, config.workers, not_flagged)
+        # Wrapped at the first epoch, when the phases before no longer wrap the model.
+        self._wrapped: torch.nn.Module | None = None
+
+    def run_epoch(self, number: int) -> Metrics:
+        if self._wrapped is None:
+            self.model.requires_grad_(True)
+            self._wrapped = self.worker.wrap(self.model)
+        config = self.config
+        rate = cosine_decay(config.tuning_sgd.learning_rate, number / config.tuning_epochs)
+        set_rate(self.optimizer, rate)
+        order_key = stream(self.seed, "d_st", "tuning order", number)
+        view = partial(
+            make_view,
+            key=stream(self.seed, "d_st", "tuning view", number),
+            transforms=(config.classifier_augmentation,),
+            normalization=self.normalization,
+        )
+        metrics = train_epoch(
+            self.worker,
+            self._wrapped,
+            self.optimizer,
+            batches=self.data.epoch(
+                order_key, config.tuning_batch_size, WorkerShare.of(self.worker)
+            ),
+            view=view,
+            loss=cross_entropy,
+        )
+        return {f"tuning_{name}": value for name, value in metrics.items()}

@@ -10,6 +10,7 @@ from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models.protocol import Model
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import checked_file
 from ray_defense.training.normalization import Normalization
 from ray_defense.training.settings import SupervisedConfig
 
@@ -25,7 +26,9 @@ class Defense(Protocol):
     title: ClassVar[str]  # as tables and reports call it
     version: ClassVar[int]  # changes when its code changes its result
     repairs: ClassVar[bool]  # whether it starts from the backdoored model
-    parts_used: ClassVar[tuple[str, ...]]  # of the split; one that is empty is refused
+    # Of the split. One that is empty is refused, but for a flagged part where a verdict says that
+    # there is nothing to flag.
+    parts_used: ClassVar[tuple[str, ...]]
 
     @property
     def batch_size(self) -> int:
@@ -98,5 +101,5 @@ class DefenseInputs:
 
         assert self.backdoored is not None and self.backdoored_config is not None
         weights = self.backdoored.path / WEIGHTS
-        model = load_model(weights, self.backdoored_config.model, num_classes)
+        model = load_model(checked_file(weights), self.backdoored_config.model, num_classes)
         return to_device(model, worker.device)

@@ -1,5 +1,7 @@
 """Cross-entropy that learns or unlearns samples: MCE (Eq. 3), unlearning (Eq. 4), plain (Eq. 5).
 
+Beside the paper: unlearning with a bound.
+
 Shapes: B samples, N classes.
 """
 
@@ -69,6 +71,17 @@ def unlearning(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
 def cross_entropy(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
     """Returns the mean of -log p(y|x) over a batch, which must not be empty, Eq. (5)."""
     return _negative_log_likelihood(logits_BN, labels_B).mean()
+
+
+def cross_entropy_to_uniform(logits_BN: Tensor, labels_B: Tensor) -> Tensor:
+    """Returns the mean of -log p(c|x) over a batch and all classes c.
+
+    It is the cross-entropy to a uniform distribution, which is bounded from below: unlearning by it
+    ends where a model knows nothing of the samples. The labels are not looked at.
+    """
+    with torch.autocast(logits_BN.device.type, enabled=False):
+        logits_BN = logits_BN.to(torch.promote_types(logits_BN.dtype, torch.float32))
+        return -functional.log_softmax(logits_BN, dim=1).mean()
 
 
 def _negative_log_likelihood(logits_BN: Tensor, labels_B: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ RANKING_METRICS: dict[str, dict[str, Mode]] = {
 _SEEING_ENDINGS = ("auroc", "precision", "acc", "asr", "weak_attack")
 
 
-def rate_metrics(model: str, title: str) -> tuple[Metric, Metric]:
-    """Returns the metrics ACC and ASR of a model.
+def rate_metrics(model: str, title: str) -> tuple[Metric, Metric, Metric]:
+    """Returns the metrics ACC, ASR and robust accuracy of a model.
 
     Args:
         model: "backdoored", or the name of a defense.
@@ -79,6 +79,7 @@ def rate_metrics(model: str, title: str) -> tuple[Metric, Metric]:
     return (
         Metric(f"{model}_acc", f"{title}, ACC", "max", label_free=False),
         Metric(f"{model}_asr", f"{title}, ASR", "min", label_free=False),
+        Metric(f"{model}_robust_acc", f"{title}, robust ACC", "max", label_free=False),
     )
 
 

@@ -32,6 +32,9 @@ class ModelResult:
     acc_interval: list[float] | None
     asr_interval: list[float] | None
     acc_target_excluded: float | None  # D8
+    robust_acc: float | None = None  # of triggered test images, on their true labels
+    robust_acc_interval: list[float] | None = None
+    relapse: dict[str, float | None] | None = None  # ACC and ASR after a few poisoned samples
     rounds: list[dict[str, float | None]] | None = None  # of D-BR, for the curves only (D7)
 
 
@@ -60,6 +63,7 @@ class Result:
     report: str
     versions: dict[str, str]
     notes: list[str] = field(default_factory=list)  # what a reader should doubt
+    verdict: str | None = None  # as in verdict.json; None where the decision only ranks
 
     @property
     def backdoored(self) -> ModelResult | None:

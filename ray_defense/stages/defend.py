@@ -7,6 +7,7 @@ from ray_defense.defenses.protocol import Defense, DefenseInputs
 from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.execution.steps import Step, TrainingWork
 from ray_defense.stages.context import PlanContext
+from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.store.artifacts import Artifact
 from ray_defense.training.settings import SupervisedConfig
 
@@ -80,7 +81,10 @@ def defend_step(
 
 def _train(worker: Worker, artifact: Artifact, inputs: DefendInputs) -> None:
     table = inputs.inputs.split_table
+    has_verdict = (inputs.inputs.split.path / VERDICT_FILE).exists()
     for part in inputs.defense.parts_used:
+        if part == "flagged" and has_verdict:
+            continue  # a decision that counts may find nothing to flag
         if not len(table.members(part)):
             raise InputError(
                 f"the {part} split is empty, and {inputs.defense.name} needs it: "

@@ -13,15 +13,17 @@ import numpy as np
 
 from ray_defense.core.checks import check_at_least
 from ray_defense.core.errors import InputError
-from ray_defense.core.files import read_json, write_json
+from ray_defense.core.files import write_json
 from ray_defense.data.sources.protocol import Source
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.models.protocol import Model
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack
 from ray_defense.stages.context import PlanContext
-from ray_defense.stages.ingest import source_identity
+from ray_defense.stages.ingest import check_source_unchanged, source_identity
+from ray_defense.stages.relapse import RelapseConfig, RelapseInputs, draw_relapse_samples
 from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.checked_files import read_checked_json
 from ray_defense.training.normalization import Normalization
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from ray_defense.store.truth import Truth
 
 EVALUATION = "evaluation"
-VERSION = 4
+VERSION = 5
 SAMPLES = "samples.parquet"
 WEAK_ASR = 0.85  # the paper's tables leave out attacks under this ASR of the backdoored model
 
@@ -41,6 +43,7 @@ class EvaluationConfig:
 
     batch_size: int = 500
     cpus: int = 2  # threads of torch
+    relapse: RelapseConfig = RelapseConfig()
 
     def __post_init__(self) -> None:
         check_at_least("evaluation.batch_size", self.batch_size, 1)
@@ -70,10 +73,12 @@ class EvaluationInputs:
     """What the evaluation takes."""
 
     config: EvaluationConfig
+    seed: int
     suspect: Artifact
     split: Artifact | None
     models: Mapping[str, MeasuredModel]
     source: Source
+    identity: str  # of the test files when the evaluation was planned
     attack: PreparedAttack | None
     normalization: Normalization
 
@@ -110,13 +115,14 @@ def evaluation_step(
         needs["split"] = split
     if asset is not None:
         needs["asset"] = asset
+    identity = source_identity(source, "test")
     artifact = context.locate(
         EVALUATION,
         VERSION,
         config,
         needs,
         source=source,
-        identity=source_identity(source, "test"),
+        identity=identity,
         attack=None if attack is None else attack.attack,
         normalization=context.normalization,
     )
@@ -125,10 +131,12 @@ def evaluation_step(
         measured[name] = MeasuredModel(model.step.artifact, model.network, model.title)
     inputs = EvaluationInputs(
         config=config,
+        seed=context.seed,
         suspect=suspect.artifact,
         split=None if split is None else split.artifact,
         models=measured,
         source=source,
+        identity=identity,
         attack=attack,
         normalization=context.normalization,
     )
@@ -144,7 +152,8 @@ def _evaluate(
     from ray_defense.store.truth import unseal
 
     truth = None if inputs.attack is None else unseal(store, inputs.suspect.key)
-    models, num_rejected = _measure_models(inputs, executor)
+    models, num_rejected = _measure_models(inputs, truth, executor)
+    check_source_unchanged(inputs.source, "test", inputs.identity)
     notes = []
     if num_rejected:
         notes.append(f"{num_rejected} test samples were rejected and are in no rate")
@@ -159,7 +168,7 @@ def _evaluate(
     if inputs.split is not None:
         table = sample_table(inputs.split, truth)
         write_table(artifact.work / SAMPLES, table)
-        summary = read_json(inputs.split.path / "summary.json")
+        summary = read_checked_json(inputs.split.path / "summary.json")
         evaluation["score"] = {
             **quality_of_table(table),
             "trusted_class_counts": summary["trusted_class_counts"],
@@ -167,12 +176,15 @@ def _evaluate(
     write_json(artifact.work / "evaluation.json", evaluation)
 
 
-def _measure_models(inputs: EvaluationInputs, executor: Executor) -> tuple[dict[str, Any], int]:
+def _measure_models(
+    inputs: EvaluationInputs, truth: "Truth | None", executor: Executor
+) -> tuple[dict[str, Any], int]:
     """Returns the rates of every model, and how many test samples were rejected."""
     from ray_defense.data.suspect_dataset import SuspectDataset
     from ray_defense.stages.model_rates import Measurement, measure_model, model_rates
 
     num_classes = SuspectDataset(inputs.suspect.path).num_classes
+    relapse = _relapse_inputs(inputs, truth)
     measurements = []
     for model in inputs.models.values():
         measurement = Measurement(
@@ -184,15 +196,25 @@ def _measure_models(inputs: EvaluationInputs, executor: Executor) -> tuple[dict[
             normalization=inputs.normalization,
             batch_size=inputs.config.batch_size,
             num_threads=inputs.config.cpus,
+            relapse=relapse,
         )
         measurements.append(measurement)
     counts_of_models = executor.map(measure_model, measurements)
     models = {}
     num_rejected = 0
     for (name, model), counts in zip(inputs.models.items(), counts_of_models, strict=True):
-        models[name] = {"title": model.title, **model_rates(counts)}
+        models[name] = {"title": model.title, **model_rates(counts, relapse is not None)}
         num_rejected = counts[0].num_rejected
     return models, num_rejected
+
+
+def _relapse_inputs(inputs: EvaluationInputs, truth: "Truth | None") -> RelapseInputs | None:
+    """Returns what fine-tuning takes; None where nobody asks for it, or knows what is poisoned."""
+    config = inputs.config.relapse
+    if not config.num_poisoned or truth is None or not truth.poisoned.any():
+        return None
+    index = draw_relapse_samples(config, inputs.seed, truth)
+    return RelapseInputs(config, inputs.seed, inputs.suspect.path, index)
 
 
 def _is_weak(attack: PreparedAttack | None, models: Mapping[str, Any]) -> bool | None:
@@ -258,8 +280,7 @@ def judge_trace(
     Raises:
         InputError: For another dataset's trace, or where nobody poisoned the dataset for us.
     """
-    import pyarrow.parquet as pq
-
+    from ray_defense.data.table_file import read_table
     from ray_defense.stages.split_quality import split_quality
     from ray_defense.store.truth import unseal
 
@@ -269,7 +290,7 @@ def judge_trace(
             "give the trace of this one"
         )
     truth = unseal(store, suspect.key)
-    table = pq.read_table(trace.path / "scores.parquet")
+    table = read_table(trace.path / "scores.parquet")
     epochs = table["epoch"].to_numpy()
     judged = []
     for epoch in np.unique(epochs):

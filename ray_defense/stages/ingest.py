@@ -12,18 +12,25 @@ import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.config import fingerprint
-from ray_defense.core.errors import RunError
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import write_json
-from ray_defense.data.sources.labels import check_labels
-from ray_defense.data.sources.protocol import Source, SourceSplit
+from ray_defense.data.limits import MAX_RANGE_BYTES
+from ray_defense.data.sources.class_folders import belongs_to_tool
+from ray_defense.data.sources.labels import check_accepted_labels, check_labels
+from ray_defense.data.sources.listing import (
+    SOURCE_CHANGED,
+    CapturedSplit,
+    ListedSource,
+    capture_split,
+)
+from ray_defense.data.sources.protocol import Source, SourceInfo, SourceSplit
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
-from ray_defense.store.artifacts import Artifact
+from ray_defense.store.artifacts import Artifact, Store
 
 INGEST = "ingest"  # the stage, whether somebody poisons the source or not
 VERSION = 1
-SOURCE_CHANGED = "the files of the source changed while the run was under way: run again"
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,46 @@ class IngestConfig:
 
 def source_identity(source: Source, split: SourceSplit) -> str:
     """Returns what stands in a fingerprint for the files of a split: they may change any day."""
-    return fingerprint({"info": source.info(), "signature": source.signature(split)})
+    return _identity_of(source.info(), source.signature(split))
 
 
-def check_source_unchanged(source: Source, identity: str) -> None:
-    """Raises RunError if the training files have changed since that identity was taken."""
-    if source_identity(source, "train") != identity:
+def _identity_of(info: SourceInfo, signature: str) -> str:
+    return fingerprint({"info": info, "signature": signature})
+
+
+def check_source_unchanged(source: Source, split: SourceSplit, identity: str) -> None:
+    """Raises RunError if the files of a split have changed since that identity was taken."""
+    if source_identity(source, split) != identity:
         raise RunError(SOURCE_CHANGED)
+
+
+def check_store_apart(source: Source, store: Store) -> None:
+    """Raises InputError if the store lies where the source looks for classes.
+
+    Its folders would become classes, and what a run writes would change the source.
+    """
+    if not isinstance(source, ListedSource):
+        return
+    root = store.root.resolve()
+    splits: tuple[SourceSplit, ...] = ("train", "test")
+    for split in splits:
+        listing = source.list_files(split)
+        if listing is None:
+            continue
+        folder = listing.folder.resolve()
+        if not root.is_relative_to(folder):
+            continue
+        steps = root.relative_to(folder).parts
+        if not steps or not belongs_to_tool(steps[0]):
+            raise InputError(
+                f"the store {str(root)!r} lies in the folder of images {str(folder)!r} and would "
+                "become a class: name another with --store"
+            )
 
 
 def ingest_step(config: IngestConfig, source: Source, context: PlanContext) -> Step:
     """Returns the step of a dataset that nobody poisoned for us; no seed is in its key."""
+    check_store_apart(source, context.store)
     identity = source_identity(source, "train")
     described = {"ingest": config, "source": source, "identity": identity}
     artifact = context.store.locate(INGEST, VERSION, described, {})
@@ -62,16 +98,37 @@ def ingest_step(config: IngestConfig, source: Source, context: PlanContext) -> S
 def _ingest(
     config: IngestConfig, source: Source, identity: str, artifact: Artifact, executor: Executor
 ) -> None:
-    labels = source.labels("train")
+    captured, labels = capture_planned(artifact, config, source, identity=identity)
     write_dataset(
         artifact,
         executor,
         config=config,
-        source=source,
+        captured=captured,
         identity=identity,
         labels=labels,
         change=unchanged,
     )
+
+
+def capture_planned(
+    artifact: Artifact, config: IngestConfig, source: Source, *, identity: str
+) -> tuple[CapturedSplit, np.ndarray]:
+    """Returns the training split as it was planned, and its labels, int64 [N].
+
+    Args:
+        artifact: The dataset that is made of it.
+        config: How it is cut.
+        source: The images.
+        identity: Of the source's training files when the run was planned.
+
+    Raises:
+        RunError: If they have changed since.
+    """
+    listings = artifact.scratch / "listings"
+    captured, labels = capture_split(source, "train", listings, config.shard_size)
+    if _identity_of(captured.info, captured.signature) != identity:
+        raise RunError(SOURCE_CHANGED)
+    return captured, labels
 
 
 def unchanged(columns: Columns) -> Columns:
@@ -84,7 +141,7 @@ def write_dataset(
     executor: Executor,
     *,
     config: IngestConfig,
-    source: Source,
+    captured: CapturedSplit,
     identity: str,
     labels: np.ndarray,
     change: Callable[[Columns], Columns],
@@ -95,22 +152,22 @@ def write_dataset(
         artifact: The dataset that is made; its finished ranges are kept when it is resumed.
         executor: Who reads, changes and writes the ranges.
         config: How the dataset is cut.
-        source: The images.
+        captured: The training split, as `capture_planned` returns it.
         identity: Of the source's training files when the run was planned.
         labels: The labels of the source, int64 [N].
         change: What is done to the columns of each range.
 
     Raises:
-        InputError: If more than 1 % of the labels are invalid, there is one class only, no sample
-            is accepted, or all images are equal.
+        InputError: If more than 1 % of the labels are invalid, samples of one class only or none
+            at all are accepted, all images are equal, or a range would fill the memory.
         RunError: If the source changed, or a range was not written whole.
     """
     # Arrow takes a moment to import, which planning can do without.
     from ray_defense.stages.ingest_tables import finish_tables, is_range_written
 
-    check_source_unchanged(source, identity)
-    info = source.info()
+    info = captured.info
     notes = list(check_labels(labels, info.num_classes))
+    _check_range_fits(config, len(labels), info.size)
     (artifact.scratch / "parts").mkdir(exist_ok=True)
     ranges = []
     for low in range(0, len(labels), config.shard_size):
@@ -120,33 +177,49 @@ def write_dataset(
         if not is_range_written(artifact.work, number):
             missing.append(bounds)
     write = WriteShard(str(artifact.work), config.shard_size, config.jpeg_quality)
-    executor.ingest(IngestJob(missing, read=ReadRange(source), change=change, write=write))
-    check_source_unchanged(source, identity)
-    num_samples, num_rejected = finish_tables(artifact.work, len(ranges), len(labels))
-    if num_rejected:
-        notes.append(f"{num_rejected} of {len(labels)} samples were rejected: see rejected.parquet")
+    executor.ingest(IngestJob(missing, read=ReadRange(captured), change=change, write=write))
+    check_source_unchanged(captured.source, "train", identity)
+    tables = finish_tables(artifact.work, len(ranges), len(labels))
+    notes.extend(check_accepted_labels(labels, tables.accepted, info.num_classes))
+    notes.extend(tables.notes)
+    if tables.num_rejected:
+        notes.append(
+            f"{tables.num_rejected} of {len(labels)} samples were rejected: see rejected.parquet"
+        )
     description = {
         "num_classes": info.num_classes,
         "class_names": info.class_names,
         "size": info.size,
-        "num_samples": num_samples,
-        "num_rejected": num_rejected,
+        "num_samples": len(tables.accepted),
+        "num_rejected": tables.num_rejected,
         "notes": notes,
     }
     write_json(artifact.work / "dataset.json", description)
+
+
+def _check_range_fits(config: IngestConfig, num_samples: int, size: int) -> None:
+    """Raises InputError if the images of one range are too many bytes for a task."""
+    image_bytes = 3 * size * size
+    num_images = min(config.shard_size, num_samples)
+    if num_images * image_bytes > MAX_RANGE_BYTES:
+        raise InputError(
+            f"{num_images} images of {size}x{size} pixels in one shard take "
+            f"{num_images * image_bytes / 2**30:.0f} GiB of memory: set ingest.shard_size to "
+            f"{MAX_RANGE_BYTES // image_bytes} or less, or lower source.size"
+        )
 
 
 @dataclass(frozen=True)
 class ReadRange:
     """Reads one range of the training split; a rejected sample keeps its row, without pixels."""
 
-    source: Source
+    captured: CapturedSplit
 
     def __call__(self, low: int, high: int) -> Columns:
         """Returns index, image, label, origin and reason (of a rejection) of the range."""
-        batch = self.source.read("train", low, high)
+        batch = self.captured.read(low, high)
         num_rows = high - low
-        size = self.source.info().size
+        size = self.captured.info.size
         image = np.zeros((num_rows, size, size, 3), np.uint8)
         label = np.full(num_rows, -1, np.int64)
         origin = np.full(num_rows, "", object)

@@ -1,23 +1,38 @@
 """The tables of a suspect dataset, written range by range and joined when all are there."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.sealed import SEALED_SUFFIX
 from ray_defense.data.suspect_dataset import (
     MANIFEST_SCHEMA,
     REJECTED_SCHEMA,
+    shard_name,
     write_manifest,
     write_rejected,
     write_shard,
 )
-from ray_defense.data.table_file import write_table
+from ray_defense.data.table_file import read_sealed_table, write_sealed_table, write_table
 from ray_defense.execution.protocols import Columns
-from ray_defense.store.artifacts import SCRATCH
+from ray_defense.store.record import SCRATCH
+from ray_defense.store.written_files import note_written
+
+DUPLICATES = "duplicates.parquet"
+_DUPLICATES_SCHEMA = pa.schema({"group": pa.int64(), "index": pa.int64(), "label": pa.int64()})
+
+
+@dataclass(frozen=True)
+class FinishedTables:
+    """What the tables of a dataset hold."""
+
+    accepted: np.ndarray  # the indices of the accepted samples, int64, ascending
+    num_rejected: int
+    notes: tuple[str, ...]  # on copies among the images
 
 
 def is_range_written(work: Path, number: int) -> bool:
@@ -52,17 +67,18 @@ def write_range(work: Path, number: int, columns: Columns, jpeg_quality: int | N
             origin=origin[accepted].tolist(),
             jpeg_quality=jpeg_quality,
         )
+        note_written(work, shard_name(number))
     rejected = {
         "index": index[~accepted],
         "origin": origin[~accepted].tolist(),
         "reason": reason[~accepted].tolist(),
     }
-    write_table(_rejected_part(work, number), pa.table(rejected, REJECTED_SCHEMA))
-    write_table(_manifest_part(work, number), manifest)
+    write_sealed_table(_rejected_part(work, number), pa.table(rejected, REJECTED_SCHEMA))
+    write_sealed_table(_manifest_part(work, number), manifest)
     return int(accepted.sum())
 
 
-def finish_tables(work: Path, num_ranges: int, num_expected: int) -> tuple[int, int]:
+def finish_tables(work: Path, num_ranges: int, num_expected: int) -> FinishedTables:
     """Joins the parts of all ranges into the manifest and the table of rejected samples.
 
     Args:
@@ -71,7 +87,7 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> tuple[int, 
         num_expected: How many samples the source has.
 
     Returns:
-        The numbers of accepted and of rejected samples.
+        What they hold.
 
     Raises:
         InputError: If no sample is accepted, or all images are equal.
@@ -80,8 +96,8 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> tuple[int, 
     manifests = []
     rejected_parts = []
     for number in range(num_ranges):
-        manifests.append(pq.read_table(_manifest_part(work, number)))
-        rejected_parts.append(pq.read_table(_rejected_part(work, number)))
+        manifests.append(read_sealed_table(_manifest_part(work, number)))
+        rejected_parts.append(read_sealed_table(_rejected_part(work, number)))
     rejected = pa.concat_tables(rejected_parts)
     num_accepted = sum(table.num_rows for table in manifests)
     if num_accepted + rejected.num_rows != num_expected:
@@ -103,12 +119,50 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> tuple[int, 
         origin=rejected["origin"].to_pylist(),
         reason=rejected["reason"].to_pylist(),
     )
-    return num_accepted, rejected.num_rows
+    manifest = pa.concat_tables(manifests)
+    return FinishedTables(
+        accepted=manifest["index"].to_numpy(),
+        num_rejected=rejected.num_rows,
+        notes=write_duplicates(work, manifest),
+    )
+
+
+def write_duplicates(work: Path, manifest: pa.Table) -> tuple[str, ...]:
+    """Writes which images are exact copies of one another, if some are, and returns a note on them.
+
+    The table `duplicates.parquet` has a row for each of them, with the number of its group.
+
+    Args:
+        work: The directory of the dataset that is made.
+        manifest: By ascending index.
+    """
+    hashes = manifest["sha256"].combine_chunks().dictionary_encode()
+    image = hashes.indices.to_numpy()  # numbers in the order in which images come first
+    in_group = np.bincount(image)[image] > 1
+    if not in_group.any():
+        return ()
+    _, group = np.unique(image[in_group], return_inverse=True)
+    index = manifest["index"].to_numpy()[in_group]
+    label = manifest["label"].to_numpy()[in_group]
+    order = np.lexsort((index, group))
+    columns = {"group": group[order], "index": index[order], "label": label[order]}
+    write_table(work / DUPLICATES, pa.table(columns, _DUPLICATES_SCHEMA))
+    num_groups = int(group.max()) + 1
+    lowest = np.full(num_groups, np.iinfo(np.int64).max)
+    highest = np.full(num_groups, -1)
+    np.minimum.at(lowest, group, label)
+    np.maximum.at(highest, group, label)
+    num_mixed = int((lowest != highest).sum())
+    note = (
+        f"{len(group)} images are exact copies of one another, in {num_groups} groups, "
+        f"{num_mixed} of them with different labels: see {DUPLICATES}"
+    )
+    return (note,)
 
 
 def _manifest_part(work: Path, number: int) -> Path:
-    return work / SCRATCH / "parts" / f"manifest-{number:05d}.parquet"
+    return work / SCRATCH / "parts" / f"manifest-{number:05d}{SEALED_SUFFIX}"
 
 
 def _rejected_part(work: Path, number: int) -> Path:
-    return work / SCRATCH / "parts" / f"rejected-{number:05d}.parquet"
+    return work / SCRATCH / "parts" / f"rejected-{number:05d}{SEALED_SUFFIX}"

@@ -11,9 +11,16 @@ from ray_defense.core.random import stream, uniform
 from ray_defense.data.sources.protocol import Source
 from ray_defense.execution.protocols import Columns, Executor
 from ray_defense.execution.steps import FunctionWork, Step
-from ray_defense.stages.attacker.prepared_attack import PreparedAttack, eligible_samples
+from ray_defense.stages.attacker.prepared_attack import PreparedAttack, eligible_labels
 from ray_defense.stages.context import PlanContext
-from ray_defense.stages.ingest import INGEST, IngestConfig, source_identity, write_dataset
+from ray_defense.stages.ingest import (
+    INGEST,
+    IngestConfig,
+    capture_planned,
+    check_store_apart,
+    source_identity,
+    write_dataset,
+)
 from ray_defense.store.artifacts import Artifact, Store
 
 VERSION = 2
@@ -53,6 +60,7 @@ def poison_step(
         asset: The step of that asset, where there is one.
         context: The surroundings of the plan.
     """
+    check_store_apart(source, context.store)
     identity = source_identity(source, "train")
     described = {
         "poison": config,
@@ -87,11 +95,13 @@ def _poison(poisoning: Poisoning, store: Store, artifact: Artifact, executor: Ex
     from ray_defense.store.truth import Truth, seal
 
     config = poisoning.config
-    source = poisoning.source
     attack = poisoning.attack.attack
-    labels = source.labels("train")
+    captured, labels = capture_planned(
+        artifact, poisoning.ingest_config, poisoning.source, identity=poisoning.identity
+    )
+    num_classes = captured.info.num_classes
     poisoned, cover = choose_samples(
-        eligible_samples(attack, source),
+        eligible_labels(attack, labels, num_classes),
         config.rate,
         attack.target.cover_ratio,
         key=stream(config.seed, "poison"),
@@ -100,12 +110,11 @@ def _poison(poisoning: Poisoning, store: Store, artifact: Artifact, executor: Ex
         raise InputError(
             f"poison.rate {config.rate} of the {len(labels)} samples poisons none: raise it"
         )
-    num_classes = source.info().num_classes
     write_dataset(
         artifact,
         executor,
         config=poisoning.ingest_config,
-        source=source,
+        captured=captured,
         identity=poisoning.identity,
         labels=labels,
         change=StampChosen(poisoning.attack, poisoned, cover, num_classes),

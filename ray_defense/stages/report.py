@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ray_defense.core.config import to_plain
+from ray_defense.core.errors import RunError
 from ray_defense.core.files import write_bytes
+from ray_defense.data.sources.listing import SOURCE_CHANGED
 from ray_defense.data.sources.protocol import Source
 from ray_defense.detectors.protocol import Detector
 from ray_defense.execution.protocols import Executor
@@ -109,15 +111,14 @@ class _Samples:
     """The samples of a run as the report shows them."""
 
     def __init__(self, inputs: ReportInputs):
-        import pyarrow.parquet as pq
-
         from ray_defense.data.suspect_dataset import MANIFEST, SuspectDataset
+        from ray_defense.data.table_file import read_table
 
         suspect = inputs.artifacts[INGEST].path
         self.inputs = inputs
         self.dataset = SuspectDataset(suspect)
-        self.origins = pq.read_table(suspect / MANIFEST, columns=["origin"])["origin"]
-        table = pq.read_table(inputs.artifacts[EVALUATION].path / SAMPLES)
+        self.origins = read_table(suspect / MANIFEST, columns=["origin"])["origin"]
+        table = read_table(inputs.artifacts[EVALUATION].path / SAMPLES)
         self.scores: np.ndarray = table["score"].to_numpy()
         self.part = np.array(table["split"].to_pylist())
         self.poisoned: np.ndarray | None = None
@@ -154,7 +155,7 @@ class _Samples:
         """Returns the first transformed view that the detector saw of an image, uint8."""
         import torch
 
-        from ray_defense.detectors.feature_scorer import draw_key
+        from ray_defense.detectors.sample_batch import draw_key
         from ray_defense.training.views import to_float
         from ray_defense.transforms.compose import apply_all
 
@@ -177,6 +178,8 @@ class _Samples:
 
         index = int(self.dataset.index[position])
         clean = self.inputs.source.read("train", index, index + 1)
+        if not len(clean.images):
+            raise RunError(SOURCE_CHANGED)
         names = self.dataset.class_names
         return Example(
             index=index,

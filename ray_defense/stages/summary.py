@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ray_defense.core.files import read_json
+from ray_defense.stages.decide import SPLIT, VERDICT_FILE
 from ray_defense.stages.evaluation import EVALUATION
-from ray_defense.store.artifacts import TIMING, Artifact
+from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import read_checked_json
+from ray_defense.store.record import TIMING
 
 _NOTES = {  # the file of each stage's artifact that holds notes
     "ssba_encoder": "metrics.json",
     "ingest": "dataset.json",
     "probe": "metrics.json",
+    "probe_cross_entropy": "metrics.json",
     "split": "summary.json",
+    "d_br": "metrics.json",
 }
 
 
@@ -20,8 +24,16 @@ def notes_of(artifacts: Mapping[str, Artifact]) -> list[str]:
     notes: list[str] = []
     for stage, file in _NOTES.items():
         if stage in artifacts:
-            notes.extend(read_json(artifacts[stage].path / file)["notes"])
+            notes.extend(read_checked_json(artifacts[stage].path / file)["notes"])
     return notes
+
+
+def _verdict_of(artifacts: Mapping[str, Artifact]) -> str | None:
+    split = artifacts.get(SPLIT)
+    if split is None or not (split.path / VERDICT_FILE).exists():
+        return None
+    verdict: str = read_checked_json(split.path / VERDICT_FILE)["verdict"]
+    return verdict
 
 
 def summarize_run(recipe_name: str, seed: int, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -32,7 +44,7 @@ def summarize_run(recipe_name: str, seed: int, artifacts: Mapping[str, Artifact]
         seed: Of the run.
         artifacts: The finished artifacts by stage, the evaluation among them.
     """
-    evaluation = read_json(artifacts[EVALUATION].path / "evaluation.json")
+    evaluation = read_checked_json(artifacts[EVALUATION].path / "evaluation.json")
     versions = artifacts[EVALUATION].versions
     notes = notes_of(artifacts) + evaluation["notes"]
     for stage, artifact in artifacts.items():
@@ -52,4 +64,5 @@ def summarize_run(recipe_name: str, seed: int, artifacts: Mapping[str, Artifact]
         "report": "",
         "versions": versions,
         "notes": notes,
+        "verdict": _verdict_of(artifacts),
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -10,6 +11,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.core.files import read_json
 from ray_defense.defenses import d_br_training
 from ray_defense.defenses.d_br_training import kept_round
+from ray_defense.defenses.semantic_labels import SemanticLabels
 from ray_defense.models.seeded import build_model
 from ray_defense.training.settings import Sgd
 from ray_defense.training.views import make_view
@@ -127,3 +129,89 @@ def test_a_killed_d_br_resumes_to_the_same_bits(noise, tmp_path, monkeypatch):
     killed = KilledAndResumed(d_br_training, 1, monkeypatch)
     resumed = weights_of(noise.train(REMOVAL, executor=killed))
     assert changed_modules(whole, resumed) == set()
+
+
+def test_unlearning_to_uniform_ends_where_nothing_is_known_of_the_flagged_samples(noise):
+    """Ascent drives their loss up without end; this drives every class to the same probability."""
+    sgd = Sgd(0.05, weight_decay=0.0)
+    defense = replace(
+        REMOVAL,
+        rounds=60,
+        steps=("unlearn",),
+        batch_size=NUM_SAMPLES,
+        sgd=sgd,
+        unlearning="uniform",
+    )
+    history = read_json(noise.train(defense).path / "metrics.json")["history"]
+    losses = [of_round["unlearn_loss"] for of_round in history]
+    entropy = np.log(NUM_CLASSES)
+    assert losses[0] > losses[-1] >= entropy
+    assert losses[-1] < entropy + 0.05
+
+
+def test_semantic_unlearning_trains_the_flagged_samples_on_other_labels(noise, monkeypatch):
+    """Parity: one step down the cross-entropy to the labels of the network, by hand."""
+    sgd = Sgd(0.05, momentum=0.0, weight_decay=0.0)
+    defense = replace(
+        REMOVAL,
+        rounds=1,
+        steps=("unlearn",),
+        batch_size=NUM_SAMPLES,
+        sgd=sgd,
+        unlearning="semantic",
+        semantic_epochs=2,
+    )
+    given = (noise.labels[noise.part == "flagged"] + 1) % NUM_CLASSES
+    monkeypatch.setattr(SemanticLabels, "_predict", lambda semantic: torch.from_numpy(given))
+    monkeypatch.setattr(d_br_training, "make_view", view_without_augmentation)
+    artifact = noise.train(defense)
+    trained = weights_of(artifact)
+    model = build_model(MODEL, NUM_CLASSES, BACKDOORED_SEED).train()
+    images, _ = noise.members("flagged")
+    _, logits = model(images)
+    cross_entropy(logits, torch.from_numpy(given)).backward()
+    for name, parameter in model.named_parameters():
+        expected = parameter - 0.05 * parameter.grad
+        assert torch.allclose(trained[name], expected, atol=1e-6), name
+    metrics = read_json(artifact.path / "metrics.json")
+    assert [set(epoch) for epoch in metrics["history"][:2]] == [
+        {"semantic_loss", "semantic_accuracy"}
+    ] * 2
+    assert metrics["kept_round"] == 3
+
+
+def test_semantic_labels_do_not_depend_on_the_labels_of_flagged_samples(noise, tmp_path):
+    defense = replace(REMOVAL, rounds=1, steps=("unlearn",), unlearning="semantic")
+    trained = weights_of(noise.train(defense))
+    relabeled = noise.relabeled("flagged", tmp_path / "other")
+    assert changed_modules(trained, weights_of(relabeled.train(defense))) == set()
+    uncertain = noise.relabeled("uncertain", tmp_path / "uncertain")
+    changed = changed_modules(trained, weights_of(uncertain.train(defense)))
+    assert changed == {"extractor", "classifier"}
+
+
+def test_a_round_unlearns_down_to_chance_if_told_so(noise):
+    defense = replace(REMOVAL, rounds=8, unlearn_above="chance")
+    history = read_json(noise.train(defense).path / "metrics.json")["history"]
+    for before, of_round in zip(history, history[1:], strict=False):
+        assert ("unlearn_loss" in of_round) is (before["flagged_accuracy"] > 1 / NUM_CLASSES)
+
+
+def test_a_killed_semantic_d_br_resumes_to_the_same_bits(noise, tmp_path, monkeypatch):
+    defense = replace(REMOVAL, unlearning="semantic", semantic_epochs=1)
+    whole = weights_of(noise.in_store(tmp_path / "whole").train(defense))
+    killed = KilledAndResumed(d_br_training, 2, monkeypatch)
+    resumed = weights_of(noise.train(defense, executor=killed))
+    assert changed_modules(whole, resumed) == set()
+
+
+def test_where_a_verdict_says_that_nothing_is_to_be_flagged_d_br_only_relearns(noise, tmp_path):
+    nothing = replace(noise.without_part("flagged"), root=tmp_path / "nothing", has_verdict=True)
+    for unlearning in ("ascent", "semantic"):
+        artifact = nothing.train(replace(REMOVAL, unlearning=unlearning, keep="splits"))
+        metrics = read_json(artifact.path / "metrics.json")
+        assert metrics["notes"] == ["D-BR unlearned nothing, since nothing is flagged"]
+        for of_round in metrics["history"]:
+            assert set(of_round) == {"relearn_loss", "trusted_accuracy"}
+    with pytest.raises(InputError, match="the trusted split is empty"):
+        replace(noise.without_part("trusted"), has_verdict=True).train(REMOVAL)

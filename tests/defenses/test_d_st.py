@@ -89,3 +89,31 @@ def test_another_augmentation_gives_another_model(noise, tmp_path):
     plain = replace(SECURE, augmentation=NoAugment())
     with_augmentation, without = train_several(noise, tmp_path, [SECURE, plain])
     assert changed_modules(with_augmentation, without) == BOTH
+
+
+def test_tuning_trains_the_whole_model_on_what_is_not_flagged(noise, tmp_path):
+    tuned = replace(SECURE, tuning_epochs=2, tuning_batch_size=8)
+    untuned, trained = train_several(noise, tmp_path, [SECURE, tuned])
+    assert changed_modules(untuned, trained) == BOTH
+    still = replace(tuned, tuning_sgd=Sgd(0.0))
+    still_weights = weights_of(noise.in_store(tmp_path / "still").train(still))
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for name, value in untuned.items():
+        if not name.endswith(statistics):
+            assert torch.equal(value, still_weights[name]), name
+
+
+@pytest.mark.parametrize(("part", "reads"), [("uncertain", True), ("flagged", False)])
+def test_tuning_reads_the_labels_of_what_is_not_flagged(noise, tmp_path, part, reads):
+    tuned = replace(SECURE, tuning_epochs=1, flagged_weight=0.0, labels_used="none")
+    trained = weights_of(noise.train(tuned))
+    relabeled = weights_of(noise.relabeled(part, tmp_path / part).train(tuned))
+    assert bool(changed_modules(trained, relabeled)) is reads
+
+
+def test_a_killed_tuning_resumes_to_the_same_bits(noise, tmp_path, monkeypatch):
+    tuned = replace(SECURE, tuning_epochs=2)
+    whole = weights_of(noise.in_store(tmp_path / "whole").train(tuned))
+    killed = KilledAndResumed(d_st_training, 5, monkeypatch)
+    resumed = weights_of(noise.train(tuned, executor=killed))
+    assert changed_modules(whole, resumed) == set()

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from ray_defense.core.errors import InputError
-from ray_defense.losses.cross_entropy import cross_entropy, mixed_cross_entropy, unlearning
+from ray_defense.losses.cross_entropy import (
+    cross_entropy,
+    cross_entropy_to_uniform,
+    mixed_cross_entropy,
+    unlearning,
+)
 from tests.support.random_rows import random_rows
 
 
@@ -109,6 +114,20 @@ def test_cross_entropy_is_the_mean_negative_log_probability_and_unlearning_its_n
     expected = mixed_loops(logits, labels, everyone, ~everyone, weight=0.0)
     assert cross_entropy(logits, labels).item() == pytest.approx(expected, rel=1e-12)
     assert unlearning(logits, labels).item() == pytest.approx(-expected, rel=1e-12)
+
+
+def test_cross_entropy_to_uniform_is_the_mean_over_samples_and_classes():
+    logits = random_rows(5, 4, seed=11)
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    total = 0.0
+    for row in logits.tolist():
+        normalizer = math.log(sum(math.exp(value) for value in row))
+        total += sum(normalizer - value for value in row) / len(row)
+    expected = total / len(logits)
+    assert cross_entropy_to_uniform(logits, labels).item() == pytest.approx(expected)
+    even = torch.zeros(3, 4)
+    assert cross_entropy_to_uniform(even, labels[:3]).item() == pytest.approx(math.log(4))
+    assert expected > math.log(4)
 
 
 def test_the_gradients_of_all_cross_entropies_equal_finite_differences():

@@ -90,7 +90,7 @@ def test_trials_are_ranked_by_stages_that_train_and_in_the_direction_of_the_tabl
 
 
 def test_more_acc_and_less_asr_is_better_and_a_heading_is_the_title_without_its_brackets():
-    acc, asr = rate_metrics("d_br", "D-BR")
+    acc, asr, robust_acc = rate_metrics("d_br", "D-BR")
     assert (acc.name, acc.better, acc.title) == ("d_br_acc", "max", "D-BR, ACC")
     assert (asr.name, asr.better, asr.title) == ("d_br_asr", "min", "D-BR, ASR")
     assert METRICS["trusted_precision"].heading == "precision of the trusted split"

@@ -39,6 +39,8 @@ RATES = {
     "title": "backdoored model",
     "acc": 0.92,
     "acc_target_excluded": 0.915,
+    "robust_acc": 0.875,
+    "robust_acc_interval": [0.85, 0.9],
     "asr": 0.998,
     "num_clean": 1000,
     "num_triggered": 900,

@@ -5,6 +5,7 @@ after another. FFCV may hang and checks nothing, so every file first passes the 
 and a time limit ends the wait for a batch that does not come.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import torch
 
 from ray_defense.core.checks import check_at_least
 from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.neutral_directory import in_empty_directory
 from ray_defense.data.shards.beton import BetonFile
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.suspect_dataset import SuspectDataset, shard_name
@@ -50,7 +52,7 @@ class FfcvReader:
             )
         with _torch_threads_kept():
             try:
-                import ffcv.loader  # noqa: F401
+                _import_ffcv()
             except ImportError as error:
                 raise InputError(
                     f"FFCV cannot be imported ({error}): repair it, or read with NumPy"
@@ -120,6 +122,19 @@ class FfcvReader:
             while receive_batch(epoch, self.timeout_s) is not None:
                 pass
             raise
+
+
+def _import_ffcv() -> None:
+    """Imports FFCV without the settings of numba that may lie in the current directory.
+
+    Numba reads `.numba_config.yaml` there as it is imported and whenever it compiles, and such
+    settings can name a folder of pickles.
+    """
+    with in_empty_directory():
+        import ffcv.loader  # noqa: F401
+        from numba.core import config
+
+        config._config_fname = os.devnull
 
 
 @contextmanager

@@ -9,6 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ray_defense.data.decode import DecodeError, open_image
+from ray_defense.decoding.file_layout import read_jpeg_layout
+
+_START_OF_SCAN = b"\xff\xda"
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -38,4 +41,7 @@ def decode_jpeg(data: bytes, height: int, width: int) -> np.ndarray:
             raise DecodeError(f"{description}, not JPEG of {width}x{height} RGB")
         if image.info.get("progressive"):
             raise DecodeError("a progressive JPEG, whose scans can be very many")
+        # The bytes may stand in a table as well, which takes longer to tell.
+        if data.count(_START_OF_SCAN) > 1 and read_jpeg_layout(data).num_scans > 1:
+            raise DecodeError("a JPEG of several scans, which can be very many")
         return np.array(image)

@@ -118,7 +118,9 @@ def _read_members(data: bytes, names: Collection[str], path: Path) -> dict[str, 
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
             for member in archive:
-                if member.name not in names or not member.isfile():
+                # A folder, a link or a sparse file is none of the members, whatever its name is.
+                is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+                if member.name not in names or not is_plain or member.issparse():
                     continue
                 if member.size > MAX_MEMBER_BYTES:
                     raise InputError(
@@ -126,9 +128,9 @@ def _read_members(data: bytes, names: Collection[str], path: Path) -> dict[str, 
                         "fetch the original"
                     )
                 content = archive.extractfile(member)
-                assert content is not None  # since it is a file
-                members[member.name] = content.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+                if content is not None:
+                    members[member.name] = content.read()
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
             f"cannot read {str(path)!r} as tar.gz ({error}): delete it and fetch it again"
         ) from None
@@ -144,6 +146,12 @@ def _parse_records(data: bytes, label_bytes: int) -> ArchiveSplit:
 
 def _read_verified(path: Path, md5: str, shown_name: str) -> bytes:
     """Returns the bytes of a file; raises InputError if they have another checksum."""
+    num_bytes = path.stat().st_size
+    if num_bytes > MAX_ARCHIVE_BYTES:
+        raise InputError(
+            f"{shown_name} has {num_bytes} bytes, more than {MAX_ARCHIVE_BYTES}: it is another "
+            "file; delete it and fetch it again"
+        )
     data = path.read_bytes()
     actual_md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if actual_md5 != md5:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ray_defense.data.decode import DecodeError
 from ray_defense.data.sources.protocol import Batch, RejectedSample, SourceInfo
+from ray_defense.data.text import encodable, shortened
 
 Content = TypeVar("Content")
 
@@ -48,7 +49,7 @@ def collect_batch(
             _check_label(sample.label, info.num_classes)
             image = decode(sample.content)
         except DecodeError as error:
-            rejected.append(RejectedSample(sample.index, sample.origin, str(error)))
+            rejected.append(_rejected(sample, error))
             continue
         index.append(sample.index)
         images.append(image)
@@ -62,6 +63,12 @@ def collect_batch(
         origin=tuple(origin),
         rejected=tuple(rejected),
     )
+
+
+def _rejected(sample: UndecodedSample[Content], error: DecodeError) -> RejectedSample:
+    # The texts of decoders quote the bytes of the file.
+    reason = shortened(encodable(str(error))) or "does not decode"
+    return RejectedSample(sample.index, sample.origin, reason)
 
 
 def _check_label(label: int, num_classes: int) -> None:

@@ -3,6 +3,7 @@
 It has 200 classes, as in the paper and in Tiny-ImageNet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +18,9 @@ from ray_defense.data.sources.class_folders import (
     is_folder_or_link,
     list_class_names,
 )
+from ray_defense.data.sources.listing import FileListing, ListedFile
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
+from ray_defense.data.text import encodable, shortened
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ class ImageNet200:
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
         return self._folders().read(split, low, high, size=self.size)
+
+    def list_files(self, split: SourceSplit) -> FileListing | None:
+        return self._folders().list_files(split, self.size)
+
+    def read_files(self, files: Sequence[ListedFile], low: int, info: SourceInfo) -> Batch:
+        root = Path(self.path)
+        return ClassFolders(root, root / "train", None).read_files(files, low, info)
 
     def _folders(self) -> ClassFolders:
         root = Path(self.path)
@@ -94,5 +104,5 @@ def _check_same_classes(train: Path, train_names: tuple[str, ...], test: Path) -
 
 
 def _first_few(names: tuple[str, ...]) -> str:
-    text = ", ".join(repr(name) for name in names[:3])
+    text = ", ".join(repr(shortened(encodable(name), 40)) for name in names[:3])
     return text + ", ..." if len(names) > 3 else text

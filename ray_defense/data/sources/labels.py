@@ -46,6 +46,33 @@ def check_labels(labels: np.ndarray, num_classes: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def check_accepted_labels(
+    labels: np.ndarray, accepted: np.ndarray, num_classes: int
+) -> tuple[str, ...]:
+    """Returns notes on classes of which samples were given and none was accepted.
+
+    Args:
+        labels: The labels of the training set as given, int64 [N].
+        accepted: The positions of the samples that were accepted, int64 [M].
+        num_classes: The number of classes.
+
+    Raises:
+        InputError: If the accepted samples are of one class only.
+    """
+    valid = (labels >= 0) & (labels < num_classes)
+    given = np.bincount(labels[valid], minlength=num_classes)
+    left = np.bincount(labels[accepted], minlength=num_classes)
+    if np.count_nonzero(left) < 2:
+        raise InputError(
+            f"every sample that was accepted has label {int(left.argmax())}, the others were "
+            "rejected: a classifier needs at least two classes"
+        )
+    lost_classes = np.flatnonzero((given > 0) & (left == 0))
+    if not len(lost_classes):
+        return ()
+    return (f"classes of which no sample was accepted: {_first_few(lost_classes)}",)
+
+
 def _first_few(values: np.ndarray) -> str:
     text = ", ".join(str(value) for value in values[:_NUM_SHOWN].tolist())
     if len(values) > _NUM_SHOWN:

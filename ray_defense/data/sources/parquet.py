@@ -9,7 +9,7 @@ import numpy as np
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodeError, decode_image
-from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
+from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import collect_batch
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
 from ray_defense.data.sources.signature import files_signature
@@ -36,7 +36,7 @@ class Parquet:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
         make_absolute(self, "path")
         if self.num_classes is not None:
-            check_at_least("num_classes", self.num_classes, 1)
+            check_in_range("num_classes", self.num_classes, 1, MAX_CLASSES)
         if self.limit is not None:
             check_at_least("limit", self.limit, 1)
 
@@ -105,7 +105,7 @@ class Parquet:
         largest = int(labels.max(initial=-1))
         num_labels = len(np.unique(labels[labels >= 0]))
         # One hostile label must not make a thousand classes.
-        if not 1 <= largest + 1 <= 2 * num_labels:
+        if not 1 <= largest + 1 <= min(2 * num_labels, MAX_CLASSES):
             raise InputError(
                 f"largest label {largest} in the {len(labels)} rows of {str(file)!r}: "
                 "set num_classes"

@@ -49,7 +49,11 @@ def eligible_samples(attack: Attack, source: Source) -> np.ndarray:
 
     Samples whose label is none of the classes are not eligible.
     """
-    labels = source.labels("train")
-    eligible = (labels >= 0) & (labels < source.info().num_classes)
+    return eligible_labels(attack, source.labels("train"), source.info().num_classes)
+
+
+def eligible_labels(attack: Attack, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns which labels, int64 [N], are those of samples that an attack may poison, bool [N]."""
+    eligible = (labels >= 0) & (labels < num_classes)
     eligible[eligible] = attack.target.eligible(labels[eligible])
     return eligible

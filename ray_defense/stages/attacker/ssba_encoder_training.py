@@ -26,6 +26,7 @@ from ray_defense.models.seeded import build_seeded
 from ray_defense.models.steganography_networks import SteganographyDecoder, SteganographyEncoder
 from ray_defense.models.weights import load_weights, save_weights
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import checked_file
 from ray_defense.training.loop import RunningMean, Stateful, run_epochs, take_step, to_device
 from ray_defense.training.views import to_float
 
@@ -214,7 +215,7 @@ class MessageEncoder:
 def load_message_encoder(path: Path, config: "SsbaEncoderConfig") -> MessageEncoder:
     """Returns the encoder of the artifact at `path` on the best device."""
     encoder = build_seeded(config.model.build, 0).encoder
-    load_weights(path / ENCODER, encoder)
+    load_weights(checked_file(path / ENCODER), encoder)
     return MessageEncoder.of(encoder, best_device())
 
 

@@ -11,6 +11,7 @@ from ray_defense.stages.attacker.prepared_attack import AttackAsset
 from ray_defense.stages.backdoored import classifier_step
 from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import checked_file
 from ray_defense.training.normalization import Normalization
 from ray_defense.training.settings import SupervisedConfig
 
@@ -69,5 +70,5 @@ def load_surrogate_network(path: Path, model: Model, num_classes: int) -> "Featu
     from ray_defense.models.weights import load_model
     from ray_defense.training.loop import to_device
 
-    network = load_model(path / WEIGHTS, model, num_classes)
+    network = load_model(checked_file(path / WEIGHTS), model, num_classes)
     return to_device(network, best_device()).eval().requires_grad_(False)

@@ -1,0 +1,37 @@
+"""The body of the process that `decode_process` starts: it decodes one image after another."""
+
+import os
+import signal
+import sys
+
+from ray_defense.core.errors import RayDefenseError
+from ray_defense.data.decode import DecodeError, decode_unwatched
+from ray_defense.decoding.decode_process import ANSWER, FAILED, PIXELS, REJECTED, REQUEST
+
+
+def serve() -> None:
+    """Decodes images from the standard input until it ends."""
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # where a library may print
+    while True:
+        request = requests.read(REQUEST.size)
+        if len(request) < REQUEST.size:
+            return
+        num_bytes, size, cpu_s = REQUEST.unpack(request)
+        data = requests.read(num_bytes)
+        # When it runs out, the kernel ends this process, in the midst of C code too.
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)
+        how = PIXELS
+        try:
+            content = decode_unwatched(data, size).tobytes()
+        except DecodeError as error:
+            how = REJECTED
+            content = str(error).encode("utf-8", "backslashreplace")
+        except RayDefenseError as error:
+            how = FAILED
+            content = str(error).encode("utf-8", "backslashreplace")
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        answers.write(ANSWER.pack(how, len(content)))
+        answers.write(content)
+        answers.flush()

@@ -1,0 +1,17 @@
+"""How many parts an image file may have; each limit with the reason for it.
+
+"Honest" files are those that cameras, image programs and writers of datasets make.
+"""
+
+# Every scan of a JPEG passes over all its blocks, so the time is pixels times scans. Honest
+# progressive files had 6 to 18 scans.
+MAX_JPEG_SCANS = 32
+
+# Segments of a JPEG (tables, metadata, scans) and chunks of a PNG cost time each, however empty
+# they are. Metadata comes in some hundred segments at most; libpng cuts the pixels into chunks of
+# 8 KiB, which gives 16,384 at the cap of bytes.
+MAX_JPEG_SEGMENTS = 4096
+MAX_PNG_CHUNKS = 2**16
+
+# Of PPM or PGM, with its comments; image programs write one.
+MAX_PPM_HEADER_BYTES = 4096
