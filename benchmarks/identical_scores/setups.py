@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ray_defense.data.evidence_table import EVIDENCE_FILE
 from ray_defense.execution.local import LocalExecutor
 from ray_defense.execution.protocols import Backend
 from ray_defense.execution.steps import make_steps
 from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.stages.decide import SPLIT
 from ray_defense.stages.detect import EVIDENCE
-from ray_defense.stages.evidence import EVIDENCE_FILE
 from ray_defense.store.artifacts import Store
 from tests.support.fault_driver import KILLED, run_driver
 from tests.support.faults import TARGETS, Fault, Target, Task, run_task, store_hashes

@@ -17,7 +17,8 @@ from ray_defense.execution.protocols import Backend
 from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.run import result_of, run_plan
-from ray_defense.store.artifacts import RECORD, Store
+from ray_defense.store.artifacts import Store
+from ray_defense.store.record import RECORD
 
 SIDES = ("local", "ray")
 SideFigures = dict[str, Any]

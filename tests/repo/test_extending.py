@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,8 @@ SETTINGS = [
     "attack=corner_pixel",
     "attack.level=200",
     "detect.fct.tau=rotate,darken",
+    "detect.detectors=fct,corner_contrast",
+    "detect.corner_contrast.side=3",
     "defenses=d_br,drop_flagged",
     "drop_flagged.training.model=small_resnet",
     "drop_flagged.training.epochs=1",
@@ -67,9 +70,9 @@ def run_extended(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_page_adds_an_attack_a_transform_and_a_defense() -> None:
+def test_the_page_adds_an_attack_a_transform_a_defense_and_a_detector() -> None:
     registries = [unit["registry"] for unit in UNITS]
-    assert registries == ["ATTACKS", "TRANSFORMS", "DEFENSES"]
+    assert registries == ["ATTACKS", "TRANSFORMS", "DEFENSES", "DETECTORS"]
 
 
 def test_each_unit_takes_one_new_file_and_one_line() -> None:
@@ -86,11 +89,13 @@ def test_new_units_run_from_the_command_line_to_the_report(extended_package: Pat
     run = run_extended(extended_package, *words, "--store", str(store))
     assert run.returncode == 0, run.stderr
     assert "Drop flagged" in run.stdout
+    (evidence,) = (store / "evidence").glob("*/evidence.parquet")
+    assert pq.read_schema(evidence).names == ["index", "fct", "corner_contrast"]
     (report,) = (store / "report").glob("*/report.html")
     assert "Drop flagged" in report.read_text()
 
 
 def test_new_units_are_listed(extended_package: Path) -> None:
     listing = run_extended(extended_package, "list").stdout
-    for name in ("corner_pixel", "darken", "drop_flagged"):
+    for name in ("corner_pixel", "darken", "drop_flagged", "corner_contrast"):
         assert name in listing

@@ -211,6 +211,12 @@ def test_a_mutated_file_of_jpeg_pages_is_refused_with_the_reason(
         BetonFile(path)
 
 
+def with_second_scan(data: bytes) -> bytes:
+    """Returns a baseline JPEG whose scan is there twice."""
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + scan + data[-2:]
+
+
 PAGES: dict[str, tuple[Mutation, str]] = {
     "a header of another size": (
         fill_page(encode_image(np.zeros((24, 16, 3), np.uint8), "JPEG")),
@@ -224,6 +230,11 @@ PAGES: dict[str, tuple[Mutation, str]] = {
     "a progressive JPEG": (
         fill_page(encode_image(FLAT, "JPEG", progressive=True)),
         "progressive",
+    ),
+    # Input rows 8 and 21: Pillow decodes a baseline JPEG of a thousand scans a thousand times.
+    "a JPEG of two scans": (
+        fill_page(with_second_scan(encode_image(FLAT, "JPEG"))),
+        "several scans",
     ),
     "a PNG": (fill_page(encode_image(FLAT, "PNG")), "no JPEG image"),
     "zeros": (fill_page(b""), "no JPEG image"),

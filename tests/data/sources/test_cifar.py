@@ -1,12 +1,14 @@
 """CIFAR from Parquet files, or from an archive that is verified before it is used."""
 
 import hashlib
+import io
 import tarfile
 
 import numpy as np
 import pytest
 
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources import archive as archive_module
 from ray_defense.data.sources.cifar import CIFAR100_CLASSES, Cifar10, Cifar100
 from tests.support.encoded_images import encode_image, random_picture
 from tests.support.source_files import (
@@ -88,6 +90,39 @@ def test_an_archive_of_other_content_is_refused(tmp_path, change):
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     with pytest.raises(InputError, match=r"a\.tar\.gz"):
         Cifar10(url=file.as_uri(), md5=digest).labels("train")
+
+
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"Z"])
+@pytest.mark.parametrize("instead", [True, False])
+def test_a_member_without_a_file_is_no_member_whatever_its_name(kind, instead, tmp_path):
+    """Input row 17: a folder called like a batch ended in a TypeError."""
+    name = "cifar-10-batches-bin/test_batch.bin"
+    members = random_cifar10_members(1).members
+    data = members.pop(name) if instead else members[name]
+    file = tmp_path / "a.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        odd = tarfile.TarInfo(name)
+        odd.type = kind
+        archive.addfile(odd)
+        for member_name, content in members.items():
+            member = tarfile.TarInfo(member_name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    source = Cifar10(url=file.as_uri(), md5=hashlib.md5(file.read_bytes()).hexdigest())
+    if instead:
+        with pytest.raises(InputError, match="has 0 bytes"):
+            source.labels("test")
+    else:
+        assert source.labels("test").tolist() == [data[0]]
+
+
+@pytest.mark.parametrize("limit", ["MAX_MEMBER_BYTES", "MAX_ARCHIVE_BYTES"])
+def test_an_archive_or_a_member_of_very_many_bytes_is_refused(limit, tmp_path, monkeypatch):
+    """Input row 17: bombs are not unpacked."""
+    digest = write_archive(tmp_path / "a.tar.gz", random_cifar10_members(1).members)
+    monkeypatch.setattr(archive_module, limit, 3000)
+    with pytest.raises(InputError, match="has [0-9]+ bytes"):
+        Cifar10(root=str(tmp_path), url="file:///none/a.tar.gz", md5=digest).labels("test")
 
 
 def test_without_a_network_the_remedy_is_named(tmp_path):

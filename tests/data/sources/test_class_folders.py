@@ -1,11 +1,16 @@
 """Files below class folders are numbered samples; only regular images among them are read."""
 
 import os
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
+from ray_defense.core.errors import InputError, RunError
 from ray_defense.data.sources import class_folders
 from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.imagenet200 import ImageNet200
 from tests.support.encoded_images import random_png
 from tests.support.source_files import write_class_folders
 
@@ -84,3 +89,127 @@ def test_folders_of_tools_are_no_classes(tmp_path):
     (root / ".ipynb_checkpoints").mkdir()
     (root / "__MACOSX").mkdir()
     assert ImageFolder(str(root)).info().class_names == ("cat", "dog")
+
+
+@pytest.fixture
+def deep_root(tmp_path):
+    """Two class folders; what is nested in them is removed by a program without recursion."""
+    root = write_class_folders(tmp_path / "d", {"cat": 1, "dog": 1})
+    yield root
+    subprocess.run(["rm", "-rf", str(root)], check=True)
+
+
+def test_folders_that_are_nested_a_thousand_deep_are_listed(deep_root):
+    """Input row 16: recursion ended such a run in a traceback."""
+    root = deep_root
+    folder = str(root / "cat")
+    for _ in range(1100):
+        folder += "/d"
+        os.mkdir(folder)
+    source = ImageFolder(str(root))
+    assert source.labels("train").tolist() == [0, 1]
+    assert len(source.signature("train")) == 64
+    assert source.read("train", 0, 9).origin == ("cat/0.png", "dog/0.png")
+
+
+def test_folders_nested_deeper_than_a_path_may_be_long_are_refused(deep_root):
+    root = deep_root
+    here = os.getcwd()
+    os.chdir(root / "cat")
+    try:
+        for _ in range(50):
+            os.mkdir("d" * 100)
+            os.chdir("d" * 100)
+    finally:
+        os.chdir(here)
+    source = ImageFolder(str(root))
+    for question in (source.labels, source.signature):
+        with pytest.raises(InputError, match=r"cannot list .*: File name too long") as refusal:
+            question("train")
+        assert len(str(refusal.value)) < 500
+
+
+def test_files_come_in_the_order_of_their_paths_part_by_part(tmp_path):
+    root = write_class_folders(tmp_path / "d", {"cat": 1, "dog": 1})
+    for name in ("b/x.png", "b-/y.png", "b.png", "a/z.png", "b/a/q.png"):
+        (root / "cat" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "cat" / name).write_bytes(random_png())
+    origin = ImageFolder(str(root)).read("train", 0, 99).origin
+    expected = sorted(path.relative_to(root) for path in root.rglob("*.png"))
+    assert list(origin) == [str(path) for path in expected]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_change_two_folders_below_a_class_is_seen(settled, tmp_path, monkeypatch):
+    """Input row 16: the listing was kept by the time of the class folder alone, which stays."""
+    root = write_class_folders(tmp_path / "d", {"cat/deep/er": 3, "dog": 3})
+    if settled:
+        monkeypatch.setattr(class_folders, "_SETTLED_NS", 0)
+        time.sleep(0.05)
+    source = ImageFolder(str(root))
+    assert len(source.labels("train")) == 6
+    deep = root / "cat" / "deep" / "er"
+    times = os.stat(deep)
+    (deep / "9.png").write_bytes(random_png())
+    # Whoever adds a file can turn the clock of its folder back.
+    os.utime(deep, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(source.labels("train")) == 7
+    assert "cat/deep/er/9.png" in source.read("train", 0, 9).origin
+    (deep / "9.png").unlink()
+    (deep / "0.png").unlink()
+    assert len(source.labels("train")) == 5
+    assert source.read("train", 0, 9).rejected == ()
+
+
+def test_a_listing_at_rest_is_kept(tmp_path, monkeypatch):
+    root = write_class_folders(tmp_path / "d", {"cat/deep": 3, "dog": 3})
+    monkeypatch.setattr(class_folders, "_SETTLED_NS", 0)
+    time.sleep(0.05)
+    source = ImageFolder(str(root))
+    source.read("train", 0, 9)
+    num_walks = class_folders._list_files.cache_info().misses
+    source.read("train", 0, 9)
+    assert class_folders._list_files.cache_info().misses == num_walks
+
+
+@pytest.mark.parametrize("question", ["labels", "signature", "read"])
+def test_a_file_or_folder_that_vanishes_while_it_is_listed_is_a_change(
+    question, tmp_path, monkeypatch
+):
+    """A subfolder that is gone between two calls ended in a traceback."""
+    root = write_class_folders(tmp_path / "d", {"cat/deep": 3, "dog": 3})
+    real_scandir = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "deep":
+            raise FileNotFoundError(2, "No such file or directory", os.fspath(path))
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    source = ImageFolder(str(root))
+    arguments = ("train", 0, 9) if question == "read" else ("train",)
+    with pytest.raises(RunError, match=r"files of the source changed.*deep"):
+        getattr(source, question)(*arguments)
+
+
+def test_very_many_class_folders_are_refused(tmp_path, monkeypatch):
+    """Input row 15: the text of a source that reaches reports has a limit."""
+    monkeypatch.setattr(class_folders, "MAX_CLASSES", 3)
+    root = write_class_folders(tmp_path / "d", {"a": 1, "b": 1, "c": 1})
+    assert ImageFolder(str(root)).info().num_classes == 3
+    (root / "d").mkdir()
+    with pytest.raises(InputError, match="4 class folders in .* more than 3"):
+        ImageFolder(str(root)).info()
+
+
+def test_the_longest_names_that_a_file_system_takes_are_cut(tmp_path):
+    """Input row 15: 255 bytes that are no text become four characters each."""
+    name = os.fsdecode(b"\xff" * 255)
+    root = write_class_folders(tmp_path / "d", {name: 1, "dog": 1})
+    long_name = ImageFolder(str(root)).info().class_names[1]
+    assert len(long_name) == 255
+    assert long_name.startswith("\\udcff")
+    with pytest.raises(InputError, match="has 2 class folders") as refusal:
+        write_class_folders(tmp_path / "e" / "train", {name: 1, "dog": 1})
+        ImageNet200(str(tmp_path / "e"), num_classes=3).info()
+    assert len(str(refusal.value)) < 400

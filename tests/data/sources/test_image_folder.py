@@ -39,3 +39,29 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
             ImageFolder(str(tmp_path / name)).labels("train")
     with pytest.raises(InputError, match="no folder"):
         ImageFolder().info()
+
+
+def test_images_beside_train_are_not_left_out_in_silence(tmp_path):
+    """Classes of which one is called "train": the others were left out without a word."""
+    root = write_class_folders(tmp_path / "d", {"train/a": 1, "train/b": 1, "cat": 1, "x/dog": 1})
+    (root / "notes").mkdir()
+    (root / "notes" / "readme.txt").write_text("no image")
+    source = ImageFolder(str(root))
+    for question in (
+        source.info,
+        lambda: source.labels("train"),
+        lambda: source.read("train", 0, 9),
+    ):
+        with pytest.raises(InputError, match=r"train/ and beside it images in 'cat', 'x', which"):
+            question()
+
+
+def test_what_other_programs_keep_beside_train_does_not_matter(tmp_path):
+    counts = {"train/a": 1, "train/b": 1, "val/a": 1, "test/a": 1, ".cache": 1, "__MACOSX": 1}
+    root = write_class_folders(tmp_path / "d", counts)
+    (root / "annotations").mkdir()
+    (root / "annotations" / "a.xml").write_text("<a/>")
+    (root / "list.png").write_bytes(b"")
+    source = ImageFolder(str(root))
+    assert source.info().class_names == ("a", "b")
+    assert source.labels("test").tolist() == [0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.sources.labels import check_labels
+from ray_defense.data.sources.labels import check_accepted_labels, check_labels
 
 
 def test_labels_are_accepted_up_to_one_percent_invalid():
@@ -27,3 +27,14 @@ def test_empty_classes_and_classes_of_one_are_noted():
 def test_no_class_or_one_class_is_refused(labels):
     with pytest.raises(InputError):
         check_labels(np.array(labels, dtype=np.int64), 5)
+
+
+def test_accepted_samples_of_one_class_are_refused_and_lost_classes_are_noted():
+    """Input row 11, counted over what decodes."""
+    labels = np.array([0, 0, 1, 1, 2, -1, 7])
+    assert check_accepted_labels(labels, np.arange(5), 4) == ()
+    assert check_accepted_labels(labels, np.array([0, 2, 3]), 4) == (
+        "classes of which no sample was accepted: 2",
+    )
+    with pytest.raises(InputError, match="every sample that was accepted has label 1"):
+        check_accepted_labels(labels, np.array([2, 3]), 4)

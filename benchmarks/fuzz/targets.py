@@ -1,0 +1,315 @@
+"""What is fuzzed: honest files of each kind, and how the product reads them."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from ray_defense.core.sealed import read_sealed_json, write_sealed_json
+from ray_defense.data.decode import FORMATS, DecodeError, decode_image
+from ray_defense.data.shards.beton import BetonFile
+from ray_defense.data.shards.beton_writer import write_beton
+from ray_defense.data.sources.archive import RecordFormat, load_archive
+from ray_defense.data.sources.digits import Digits
+from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.split_table import SplitTable, read_split, write_split
+from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
+from ray_defense.data.table_file import read_sealed_table, write_sealed_table
+from ray_defense.execution.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from ray_defense.models.seeded import build_model
+from ray_defense.models.small_resnet import SmallResNet
+from ray_defense.models.weights import load_model, save_weights
+from ray_defense.stages.attacker.picture import load_picture
+from ray_defense.store.artifacts import Artifact, Store
+from ray_defense.store.checked_files import checked_file, read_checked_json
+from ray_defense.store.truth import Truth, seal, unseal
+
+_SIZE = 32
+_NUM_IMAGES = 12
+_NUM_CLASSES = 3
+_MODEL = SmallResNet(width=8)
+_RECORDS = RecordFormat(train=("train.bin",), test=("test.bin",), label_bytes=1)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """An honest file, and how the product reads it."""
+
+    path: Path  # where the product looks for it; mutants are put there
+    data: bytes
+    read: Callable[[], str]  # returns a digest of what was read
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of file."""
+
+    name: str
+    make_seeds: Callable[[Path], list[Seed]]  # in an empty folder
+    of_store: bool  # whether each mutant must be noticed
+
+
+def digest(*values: object) -> str:
+    """Returns a digest of arrays and plain values."""
+    hasher = hashlib.sha256()
+    for value in values:
+        if isinstance(value, np.ndarray):
+            hasher.update(str((value.dtype, value.shape)).encode())
+            hasher.update(np.ascontiguousarray(value).tobytes())
+        else:
+            hasher.update(repr(value).encode())
+    return hasher.hexdigest()
+
+
+def honest_images() -> np.ndarray:
+    """Returns uint8 [12, 32, 32, 3]: digits, and noise which no format compresses."""
+    images = Digits().read("train", 0, _NUM_IMAGES).images
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    return np.where(np.arange(_NUM_IMAGES)[:, None, None, None] % 2, images, noise)
+
+
+def _labels() -> np.ndarray:
+    return np.arange(_NUM_IMAGES) % _NUM_CLASSES
+
+
+def _encoded(image: np.ndarray, image_format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def image_seeds(folder: Path) -> list[Seed]:
+    """Returns files of every accepted format, in the pixel modes that take other paths."""
+    first, second = honest_images()[:2]
+    encoded = [_encoded(first, name) for name in FORMATS]
+    encoded.append(_encoded(second, "JPEG", progressive=True, quality=90))
+    encoded.append(_encoded(second, "WEBP", lossless=True))
+    encoded.append(_encoded(np.dstack([second, second[:, :, 0]]), "PNG"))
+    encoded.append(_encoded(second[:, :, 0].astype(np.uint16) * 257, "PNG"))
+    palette = io.BytesIO()
+    Image.fromarray(second).quantize(16).save(palette, "PNG", transparency=3)
+    encoded.append(palette.getvalue())
+    encoded.append(_encoded(second[:, :, 0], "PPM"))
+    cmyk = io.BytesIO()
+    Image.fromarray(second).convert("CMYK").save(cmyk, "JPEG")
+    encoded.append(cmyk.getvalue())
+    seeds = []
+    for number, data in enumerate(encoded):
+        path = folder / f"{number}.image"
+
+        def read(path: Path = path) -> str:
+            return digest(decode_image(path.read_bytes(), _SIZE))
+
+        seeds.append(Seed(path, data, read))
+    return seeds
+
+
+def parquet_seeds(folder: Path) -> list[Seed]:
+    """Returns training files with bytes, structs and class names, in several codings."""
+    images = [_encoded(image, "PNG") for image in honest_images()]
+    labels = _labels()
+    plain = pa.table({"image": images, "label": labels})
+    structs = [{"bytes": image, "path": f"{number}.png"} for number, image in enumerate(images)]
+    nested = pa.table({"image": structs, "label": labels})
+    named = plain.replace_schema_metadata({"classes": json.dumps(["a", "b", "c"])})
+    seeds = []
+    for number, (table, options) in enumerate(
+        (
+            (plain, {"compression": "snappy"}),
+            (nested, {"compression": "zstd", "row_group_size": 5}),
+            (named, {"compression": "none", "use_dictionary": False}),
+        )
+    ):
+        path = folder / f"{number}.parquet"
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, **options)
+
+        def read(path: Path = path) -> str:
+            source = Parquet(str(path))
+            info = source.info()
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+
+        seeds.append(Seed(path, sink.getvalue().to_pybytes(), read))
+    return seeds
+
+
+def beton_seeds(folder: Path) -> list[Seed]:
+    """Returns raw and JPEG shards, one of them without an index."""
+    images = honest_images()
+    seeds = []
+    for number, quality in enumerate((None, 90)):
+        path = folder / f"{number}.beton"
+        write_beton(path, images, _labels(), np.arange(_NUM_IMAGES), jpeg_quality=quality)
+
+        def read(path: Path = path) -> str:
+            file = BetonFile(path)
+            rows = np.arange(min(len(file.labels), _NUM_IMAGES))
+            return digest(file.labels, file.index if file.has_index else 0, file.images(rows))
+
+        seeds.append(Seed(path, path.read_bytes(), read))
+    return seeds
+
+
+def archive_seeds(folder: Path) -> list[Seed]:
+    """Returns a small tar.gz archive of CIFAR's records, whose checksum is taken as known."""
+    images = honest_images().transpose(0, 3, 1, 2).reshape(_NUM_IMAGES, -1)
+    records = np.concatenate([_labels()[:, None].astype(np.uint8), images], axis=1)
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:gz", compresslevel=1) as archive:
+        for name, rows in (("train.bin", records), ("test.bin", records[:4])):
+            member = tarfile.TarInfo(name)
+            member.size = rows.nbytes
+            archive.addfile(member, io.BytesIO(rows.tobytes()))
+    path = folder / "cifar.tar.gz"
+
+    def read() -> str:
+        # Without a checksum that fits, nothing of a mutant would be parsed.
+        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        load_archive.cache_clear()
+        splits = load_archive(path, md5, _RECORDS)
+        return digest(*[value for split in splits.values() for value in vars(split).values()])
+
+    return [Seed(path, sink.getvalue(), read)]
+
+
+def store_seeds(folder: Path) -> dict[str, Seed]:
+    """Returns a file of each kind that a store holds, by the kind."""
+    store = Store(folder / "store")
+    artifact = store.locate("ingest", 1, {}, {})
+    with store.claim([artifact]):
+        _write_artifact(artifact.work)
+        artifact.publish(1.0)
+    truth = Truth(
+        index=np.arange(_NUM_IMAGES),
+        poisoned=_labels() == 1,
+        cover=_labels() == 2,
+        true_label=_labels(),
+    )
+    seal(store, artifact.key, truth)
+    scratch = store.locate("probe", 1, {}, {}).scratch
+    scratch.mkdir(parents=True)
+    save_checkpoint(scratch, {"model": torch.arange(10.0), "epoch": 3})
+    write_sealed_table(scratch / "block.sealed", pa.table({"index": np.arange(5)}))
+    write_sealed_json(scratch / "row.json", {"trial": 3, "auroc": 0.5, "stopped": None})
+    seeds = {}
+    for name, (path, read) in _store_readers(store, artifact, scratch).items():
+        seeds[name] = Seed(path, path.read_bytes(), read)
+    return seeds
+
+
+def _write_artifact(work: Path) -> None:
+    """Writes a file of each kind that finished artifacts hold."""
+    images = honest_images()
+    index = np.arange(_NUM_IMAGES)
+    origin = [f"{number}.png" for number in index]
+    part = write_shard(work, 0, images, labels=_labels(), index=index, origin=origin)
+    write_manifest(work, [part])
+    description = {"num_classes": _NUM_CLASSES, "class_names": ["a", "b", "c"], "notes": []}
+    (work / "dataset.json").write_text(json.dumps(description))
+    parts = np.array(["trusted", "flagged", "uncertain"])[_labels()]
+    write_split(work, SplitTable(index, np.linspace(0, 1, _NUM_IMAGES), parts))
+    save_weights(work / "model.safetensors", build_model(_MODEL, _NUM_CLASSES, seed=0))
+    np.save(work / "pixels.npy", images[0])
+
+
+def _store_readers(
+    store: Store, artifact: Artifact, scratch: Path
+) -> Mapping[str, tuple[Path, Callable[[], str]]]:
+    """Returns where each kind of file stands, and how a run reads it."""
+    folder = artifact.path
+
+    def read_dataset() -> str:
+        dataset = SuspectDataset(folder)
+        images = dataset.read_images(np.arange(dataset.num_samples))
+        return digest(images, dataset.labels, dataset.class_names)
+
+    def read_hashes() -> str:
+        return digest(sorted(artifact.hashes.items()))
+
+    def read_seconds() -> str:
+        return digest(artifact.seconds, sorted(artifact.versions.items()))
+
+    def read_parts() -> str:
+        table = read_split(folder)
+        return digest(table.index, table.score, table.part)
+
+    def read_weights() -> str:
+        model = load_model(checked_file(folder / "model.safetensors"), _MODEL, _NUM_CLASSES)
+        return digest(*[tensor.numpy() for tensor in model.state_dict().values()])
+
+    def read_description() -> str:
+        return digest(read_checked_json(folder / "dataset.json"))
+
+    def read_picture() -> str:
+        load_picture.cache_clear()
+        return digest(load_picture(folder))
+
+    def read_truth() -> str:
+        return digest(*vars(unseal(store, artifact.key)).values())
+
+    def read_checkpoint() -> str:
+        state = load_checkpoint(scratch, torch.device("cpu"))
+        assert state is not None
+        return digest(state["model"].numpy(), state["epoch"])
+
+    def read_block() -> str:
+        return digest(read_sealed_table(scratch / "block.sealed")["index"].to_numpy())
+
+    def read_row() -> str:
+        return digest(sorted(read_sealed_json(scratch / "row.json").items()))
+
+    return {
+        "record": (folder / "config.json", read_hashes),
+        "timing": (folder / "timing.json", read_seconds),
+        "manifest": (folder / "manifest.parquet", read_dataset),
+        "shard": (folder / "shard-00000.beton", read_dataset),
+        "description": (folder / "dataset.json", read_description),
+        "split": (folder / "split.parquet", read_parts),
+        "weights": (folder / "model.safetensors", read_weights),
+        "picture": (folder / "pixels.npy", read_picture),
+        "truth": (store.root / "truth" / artifact.key / "truth.sealed", read_truth),
+        "checkpoint": (scratch / CHECKPOINT, read_checkpoint),
+        "block": (scratch / "block.sealed", read_block),
+        "row": (scratch / "row.json", read_row),
+    }
+
+
+def _store_target(kind: str) -> Target:
+    def make_seeds(folder: Path) -> list[Seed]:
+        return [store_seeds(folder)[kind]]
+
+    return Target(f"store: {kind}", make_seeds, of_store=True)
+
+
+STORE_KINDS: Sequence[str] = (
+    "record",
+    "timing",
+    "manifest",
+    "shard",
+    "description",
+    "split",
+    "weights",
+    "picture",
+    "truth",
+    "checkpoint",
+    "block",
+    "row",
+)
+INPUT_TARGETS = (
+    Target("images", image_seeds, of_store=False),
+    Target("parquet", parquet_seeds, of_store=False),
+    Target("beton", beton_seeds, of_store=False),
+    Target("archive", archive_seeds, of_store=False),
+)
+STORE_TARGETS = tuple(_store_target(kind) for kind in STORE_KINDS)
+REFUSALS = (DecodeError,)  # beside the errors that a user may see
