@@ -5,6 +5,7 @@ Planning names every artifact of a run and makes none.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Literal
 
 from ray_defense.execution.steps import Step
@@ -12,6 +13,7 @@ from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
+from ray_defense.stages.canaries import decide_on_copy, plan_power
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import SPLIT, decide_step
 from ray_defense.stages.defend import BackdooredModel, defend_step
@@ -94,6 +96,10 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         repairable = BackdooredModel(backdoored, recipe.backdoored)
     shared = RecipeModels(recipe.probe, repairable)
     detection = plan_detection(recipe.detect, suspect, shared, context)
+    power = None
+    if recipe.canaries.sizes:
+        decide_copy = partial(decide_on_copy, recipe.detect, recipe.decide, recipe.probe, context)
+        power = plan_power(recipe.canaries, suspect, decide_copy, context)
     detector = recipe.detect.detectors[0].name
     split = decide_step(
         recipe.decide,
@@ -102,6 +108,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         evidence=detection.evidence,
         context=context,
         detectors=recipe.detect.detectors,
+        power=power,
     )
     defenses = {}
     for defense in recipe.defenses:

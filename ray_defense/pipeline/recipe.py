@@ -17,6 +17,7 @@ from ray_defense.detectors.decision.fractions import Fractions
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.stages.attacker.attacker_config import AttackerConfig
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE
+from ray_defense.stages.canaries import CanaryConfig
 from ray_defense.stages.detect import DetectConfig
 from ray_defense.stages.evaluation import EvaluationConfig
 from ray_defense.stages.ingest import IngestConfig
@@ -44,6 +45,7 @@ class Recipe:
     probe: ProbeConfig = ProbeConfig()
     detect: DetectConfig = DetectConfig()
     decide: Any = choice(DECISIONS, default=Fractions())
+    canaries: CanaryConfig = CanaryConfig(sizes=())
     backdoored: SupervisedConfig | None = SupervisedConfig()
     defenses: tuple[Defense, ...] = choice(DEFENSES, default=(BackdoorRemoval(), SecureTraining()))
     evaluation: EvaluationConfig = EvaluationConfig()

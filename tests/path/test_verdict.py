@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import ray_defense
+from ray_defense.attacks.badnets import BadNets
 from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.symmetry import SymmetryTraining
 from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
 from ray_defense.pipeline.recipe import Recipe
+from ray_defense.stages.canaries import CanaryConfig
 from ray_defense.stages.detect import DetectConfig
 from tests.support import tiny
 
@@ -47,6 +49,23 @@ def test_detection_is_a_verdict_a_table_and_files_and_trains_no_defense(
     jsonschema.validate(json.loads(Path(detection.files["verdict.json"]).read_text()), schema)
     for stage in ("backdoored", "d_br", "d_st", "evaluation", "probe"):
         assert not (tmp_path / stage).exists()
+
+
+def test_canaries_say_what_the_same_detectors_would_have_found(counting: Recipe, tmp_path: Path):
+    canaries = CanaryConfig(families=(BadNets(),), sizes=(8,))
+    watched = replace(counting, canaries=canaries)
+    detection = ray_defense.detect(watched, store=tmp_path, backend="numpy")
+    assert detection.power is not None
+    assert [canary["keeps_label"] for canary in detection.power["canaries"]] == [False, True]
+    for canary in detection.power["canaries"]:
+        assert canary["family"] == "badnets"
+        assert 0 <= canary["num_found"] <= canary["num_planted"] <= 8
+    schema = json.loads((DOCS / "verdict.schema.json").read_text())
+    jsonschema.validate(json.loads(Path(detection.files["verdict.json"]).read_text()), schema)
+    alone = ray_defense.detect(counting, store=tmp_path, backend="numpy")
+    assert alone.power is None
+    for name, column in alone.columns.items():  # canaries reach nothing but the power
+        assert np.array_equal(column, detection.columns[name])
 
 
 def test_a_run_without_finds_trains_its_defenses_and_says_so(counting: Recipe, tmp_path: Path):

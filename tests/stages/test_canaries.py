@@ -148,7 +148,7 @@ def test_a_decision_without_a_verdict_has_no_power(probed_noise):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"families": ()}, "one entry or more"),
+        ({"families": ()}, "families is empty"),
         ({"sizes": (0,)}, "canaries.sizes"),
         ({"families": (BlendPicture(),)}, "needs a picture made first"),
         ({"families": (BadNets(), BadNets())}, "holds badnets 2 times"),
