@@ -7,6 +7,7 @@ error that is not the product's own, hangs, or crashes the process; for a file o
 it is read as something else.
 """
 
+import argparse
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -25,8 +26,8 @@ def measure_target(target: Target, num_mutants: int, seed: int) -> dict[str, Any
     return {**result.plain(), "num_failures": result.failures(target.of_store)}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs all campaigns; returns 1 if a mutant failed."""
+def command_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = study_parser(MODULE, __doc__)
     parser.add_argument("--inputs", type=int, default=100_000, help="mutants of each kind of input")
     parser.add_argument(
@@ -34,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", action="append", default=[], help="repeatable (default: all)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs all campaigns; returns 1 if a mutant failed."""
+    options = command_parser().parse_args(arguments)
     results = []
     with open_study(MODULE, arguments, options.results) as study:
         for target in (*INPUT_TARGETS, *STORE_TARGETS):

@@ -1,3 +1,3 @@
 """The house itself: how long commands take, and how the code is written, over checkouts."""
 
-PARTS = ("command_seconds", "code_counts", "same_bytes")
+PARTS = ("checking_cost", "command_seconds", "code_counts", "same_bytes")

@@ -6,6 +6,7 @@ A cached run finds everything in its store. Each is a fresh process with one thr
 readers that check are timed from their call to their return; importing modules is not their time.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -87,11 +88,16 @@ def cached_run(store: Path, code: str = _TIMED_RUN) -> dict[str, Any]:
     return figures
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures cached runs."""
+def command_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = study_parser(MODULE, __doc__)
     parser.add_argument("--repeats", type=int, default=7, help="counted runs (default: 7)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures cached runs."""
+    options = command_parser().parse_args(arguments)
     with (
         open_study(MODULE, arguments, options.results) as study,
         tempfile.TemporaryDirectory() as t,

@@ -90,9 +90,10 @@ def test_an_attack_leaves_its_strength_and_its_trace(tmp_path: Path) -> None:
     assert set(stored) - set(result) == {"notes", "seconds"}  # of the first version of the study
     assert [epoch["epoch"] for epoch in result["trace"]] == [0, 1]
     assert result["trace"][0].keys() == stored["trace"][0].keys()
-    assert result["backdoored"].keys() == stored["backdoored"].keys()
+    # Rates and settings that came later are in no older result.
+    assert stored["backdoored"].keys() <= result["backdoored"].keys()
     assert result["clean"]["num_triggered"] == 0
-    assert result["config"].keys() == stored["config"].keys()
+    assert stored["config"].keys() <= result["config"].keys()
 
 
 @pytest.mark.long
@@ -102,7 +103,7 @@ def test_a_sweep_leaves_a_row_for_each_pair(tmp_path: Path) -> None:
     result = run_study("benchmarks.sweeping.__main__", arguments, tmp_path)
     check_keys(result, "sweeping/digits_badnets.json")
     stored = read_json(RESULTS / "sweeping/digits_badnets.json")
-    assert result["rows"][0].keys() == stored["rows"][0].keys()
+    assert stored["rows"][0].keys() <= result["rows"][0].keys()
     assert [row["detect.fct.tau"] for row in result["rows"]] == ["flip,crop", "flip,flip"]
     assert result["rows"][1]["auroc"] is None
     assert result["num_trials"] == 2

@@ -17,11 +17,13 @@ def test_the_printed_configuration_is_what_would_run(
     recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     forbid_work(monkeypatch)
-    words = ["run", recipe, "--set", "probe.epochs=3", "--set=d_st=none"]
-    words += ["--set", "detect.fct.tau=flip,blur"]
-    assert main([*words, "--print-config"]) == 0
     expected = RECIPES[recipe]()
-    changes = {"probe.epochs": 3, "d_st": None, "detect.fct.tau": "flip,blur"}
+    names = [detector.name for detector in expected.detect.detectors]
+    tau = "detect.fct.tau" if "fct" in names else "detect.fct_draws.tau"
+    words = ["run", recipe, "--set", "probe.epochs=3", "--set=d_st=none"]
+    words += ["--set", f"{tau}=flip,blur"]
+    assert main([*words, "--print-config"]) == 0
+    changes = {"probe.epochs": 3, "d_st": None, tau: "flip,blur"}
     for path, value in changes.items():
         expected = override(expected, path, value)
     assert json.loads(capsys.readouterr().out) == to_plain(expected)
