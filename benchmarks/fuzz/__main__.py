@@ -1,6 +1,7 @@
-"""Reads mutants of honest files: images, Parquet, .beton, archives, and every file of a store.
+"""Reads mutants of honest files: images, Parquet, .beton and archives, or every file of a store.
 
-    python -m benchmarks.fuzz --inputs 100000 --store-files 10000
+    python -m benchmarks.fuzz inputs --mutants 100000
+    python -m benchmarks.fuzz store --mutants 10000
 
 A mutant is refused, read as the same, or read as something else. It is a failure if it ends in an
 error that is not the product's own, hangs, or crashes the process; for a file of the store also if
@@ -18,6 +19,7 @@ from benchmarks.fuzz.targets import INPUT_TARGETS, STORE_TARGETS, Target
 from benchmarks.support import open_study, study_parser
 
 MODULE = "benchmarks.fuzz"
+TARGETS = {"inputs": INPUT_TARGETS, "store": STORE_TARGETS}
 
 
 def measure_target(target: Target, num_mutants: int, seed: int) -> dict[str, Any]:
@@ -29,12 +31,11 @@ def measure_target(target: Target, num_mutants: int, seed: int) -> dict[str, Any
 def command_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = study_parser(MODULE, __doc__)
-    parser.add_argument("--inputs", type=int, default=100_000, help="mutants of each kind of input")
+    parser.add_argument("kind", choices=sorted(TARGETS), help="of the files")
     parser.add_argument(
-        "--store-files", type=int, default=10_000, help="mutants of each kind of file of a store"
+        "--mutants", type=int, default=10_000, help="of each kind of file (default: 10000)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--target", action="append", default=[], help="repeatable (default: all)")
     return parser
 
 
@@ -43,11 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_parser().parse_args(arguments)
     results = []
     with open_study(MODULE, arguments, options.results) as study:
-        for target in (*INPUT_TARGETS, *STORE_TARGETS):
-            if options.target and target.name not in options.target:
-                continue
-            count = options.store_files if target.of_store else options.inputs
-            measure = partial(measure_target, target, count, options.seed)
+        for target in TARGETS[options.kind]:
+            measure = partial(measure_target, target, options.mutants, options.seed)
             results.append(study.measure(target.name, measure))
         figures = {
             "seed": options.seed,
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "num_failures": sum(result["num_failures"] for result in results),
             "targets": results,
         }
-        study.store("mutants", figures)
+        study.store(options.kind, figures)
     return int(any(result["num_failures"] for result in results))
 
 

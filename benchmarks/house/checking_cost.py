@@ -17,19 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.house.command_seconds import RECIPE, SHORT_RUN
 from benchmarks.support import open_study, study_parser
 
 MODULE = "benchmarks.house.checking_cost"
-_RECIPE = "digits_badnets"
-# The numbers of the run do not matter.
-_SHORT = (
-    "probe.epochs=1",
-    "probe.intra_epochs=1",
-    "d_br.rounds=1",
-    "d_st.epochs=1",
-    "d_st.warmup_epochs=0",
-    "d_st.classifier_epochs=1",
-)
 _TIMED_RUN = """
 import time
 start = time.perf_counter()
@@ -74,8 +65,8 @@ print(json.dumps({"total_s": total, "checking_s": checking["seconds"], "calls": 
 
 def cached_run(store: Path, code: str = _TIMED_RUN) -> dict[str, Any]:
     """Runs the recipe in a fresh process and returns its seconds and those of checking."""
-    words = ["run", _RECIPE, "--quiet", "--executor", "local", "--store", str(store)]
-    for assignment in _SHORT:
+    words = ["run", RECIPE, "--quiet", "--executor", "local", "--store", str(store)]
+    for assignment in SHORT_RUN:
         words += ["--set", assignment]
     finished = subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -108,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             runs.append(study.measure(f"turn {turn}", lambda: cached_run(Path(t))))
         fractions = [run["checking_s"] / run["total_s"] for run in runs]
         figures = {
-            "recipe": _RECIPE,
+            "recipe": RECIPE,
             "runs": runs,
             "median_total_s": round(median(run["total_s"] for run in runs), 3),
             "median_checking_s": round(median(run["checking_s"] for run in runs), 4),

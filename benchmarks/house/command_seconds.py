@@ -23,9 +23,9 @@ from benchmarks.house.checkouts import Checkout, add_checkout_option, chosen_che
 from benchmarks.support import StudyRun, open_study, study_parser
 
 MODULE = "benchmarks.house.command_seconds"
-_RECIPE = "digits_badnets"
+RECIPE = "digits_badnets"
 # Values that every checkout knows; the numbers of the run do not matter.
-_SHORT = (
+SHORT_RUN = (
     "probe.epochs=1",
     "probe.intra_epochs=1",
     "d_br.rounds=1",
@@ -56,7 +56,7 @@ class TimedCommand:
     def words(self) -> list[str]:
         """Returns what is typed."""
         cli = [self.python, "-m", "ray_defense"]
-        run = [*cli, "run", _RECIPE]
+        run = [*cli, "run", RECIPE]
         if self.name.startswith("import "):
             return [self.python, "-c", self.name]
         if self.name == "run --print-config":
@@ -88,7 +88,7 @@ class TimedCommand:
 
 def _set() -> list[str]:
     words = []
-    for assignment in _SHORT:
+    for assignment in SHORT_RUN:
         words += ["--set", assignment]
     return words
 
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = partial(plan_commands, names, checkouts, pythons)
     with open_study(MODULE, arguments, options.results) as study:
         figures = {
-            "recipe": _RECIPE,
+            "recipe": RECIPE,
             "num_repeats": options.repeats,
             "checkouts": [checkout.name for checkout in checkouts],
             "order": list(names),
