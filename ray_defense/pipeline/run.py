@@ -80,7 +80,7 @@ def detection_of(plan: Plan) -> Detection:
         SPLIT_FILE: str(split.path / SPLIT_FILE),
     }
     details: dict[str, Any] = {}
-    if (split.path / VERDICT_FILE).exists():
+    if split.has_file(VERDICT_FILE):
         details = read_checked_json(split.path / VERDICT_FILE)
         for name in (DECISION_FILE, VERDICT_FILE):
             files[name] = str(split.path / name)

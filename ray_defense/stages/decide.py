@@ -127,10 +127,9 @@ def _read_metrics(evidence: Artifact) -> dict[str, dict[str, float]]:
     """Returns what detectors measured of the dataset as a whole, by detector."""
     from ray_defense.stages.evidence import METRICS_FILE
 
-    path = evidence.path / METRICS_FILE
-    if not path.exists():
+    if not evidence.has_file(METRICS_FILE):
         return {}
-    metrics: dict[str, dict[str, float]] = read_checked_json(path)
+    metrics: dict[str, dict[str, float]] = read_checked_json(evidence.path / METRICS_FILE)
     return metrics
 
 

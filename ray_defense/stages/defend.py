@@ -81,7 +81,7 @@ def defend_step(
 
 def _train(worker: Worker, artifact: Artifact, inputs: DefendInputs) -> None:
     table = inputs.inputs.split_table
-    has_verdict = (inputs.inputs.split.path / VERDICT_FILE).exists()
+    has_verdict = inputs.inputs.split.has_file(VERDICT_FILE)
     for part in inputs.defense.parts_used:
         if part == "flagged" and has_verdict:
             continue  # a decision that counts may find nothing to flag

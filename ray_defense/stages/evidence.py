@@ -104,7 +104,7 @@ def join_blocks(
     metrics: dict[str, Any] = {}
     if former is not None:
         evidence = read_evidence(former.path)
-        if (former.path / METRICS_FILE).exists():
+        if former.has_file(METRICS_FILE):
             metrics = read_checked_json(former.path / METRICS_FILE)
     joined: Columns = {"index": dataset.index, **evidence}
     for detector in config.detectors:

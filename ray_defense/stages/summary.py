@@ -30,7 +30,7 @@ def notes_of(artifacts: Mapping[str, Artifact]) -> list[str]:
 
 def _verdict_of(artifacts: Mapping[str, Artifact]) -> str | None:
     split = artifacts.get(SPLIT)
-    if split is None or not (split.path / VERDICT_FILE).exists():
+    if split is None or not split.has_file(VERDICT_FILE):
         return None
     verdict: str = read_checked_json(split.path / VERDICT_FILE)["verdict"]
     return verdict

@@ -76,6 +76,10 @@ class Artifact:
         """SHA-256 of each file of the finished artifact, by relative path."""
         return hashes_of(self.path)
 
+    def has_file(self, name: str) -> bool:
+        """Returns whether the finished artifact has a file, as its record says."""
+        return name in self.hashes
+
     def publish(self, seconds: float, checkpoint_bytes: int | None = None) -> None:
         """Turns `work` into the finished artifact: content hashes, then the record, then a rename.
 

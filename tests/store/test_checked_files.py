@@ -160,3 +160,12 @@ def test_a_link_in_the_work_is_not_published(tmp_path: Path):
         (artifact.work / "a.json").symlink_to(tmp_path / "secret")
         with pytest.raises(DamageError, match=r"a\.json is a link"):
             artifact.publish(0.0)
+
+
+def test_whether_an_artifact_has_a_file_is_what_its_record_says(artifact: Artifact):
+    assert artifact.has_file("rounds/b.json")
+    assert not artifact.has_file("verdict.json")
+    (artifact.path / "a.json").unlink()
+    (artifact.path / "verdict.json").write_text("{}")
+    assert artifact.has_file("a.json")
+    assert not artifact.has_file("verdict.json")
