@@ -145,6 +145,7 @@ def test_drawing_takes_no_settings_from_the_current_directory(hostile: HostileDi
     assert folder == str(hostile.folder)
 
 
+@pytest.mark.long
 def test_ffcv_takes_no_settings_from_the_current_directory(hostile: HostileDirectory) -> None:
     """A folder of numba's caches holds pickles, which numba executes."""
     pytest.importorskip("ffcv")

@@ -98,6 +98,7 @@ def test_a_failing_job_raises_its_error_after_the_others_have_ended(
     assert second.artifact.exists
 
 
+@pytest.mark.long
 def test_a_job_that_is_killed_again_and_again_ends_with_an_error_that_names_it(
     ray_plan: Plan, tmp_path: Path
 ) -> None:

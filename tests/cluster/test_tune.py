@@ -166,6 +166,7 @@ def test_a_trial_is_stopped_by_an_error_that_says_so(stopped_sweep: StoppedSweep
         assert end == ("TrialStopped" if number in begun_and_stopped else "nothing")
 
 
+@pytest.mark.long
 def test_kept_trials_are_those_of_a_local_sweep_and_a_later_run_goes_on_with_the_others(
     stopped_sweep: StoppedSweep, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def spread(
     return folder / "store", nodes
 
 
+@pytest.mark.long
 def test_training_workers_and_scoring_actors_are_placed_across_two_nodes(
     spread: tuple[Path, NodesByWork],
 ) -> None:
@@ -60,6 +61,7 @@ def test_training_workers_and_scoring_actors_are_placed_across_two_nodes(
     assert len(nodes["scoring"]) == 2
 
 
+@pytest.mark.long
 def test_scores_from_two_nodes_are_the_bytes_of_one_process(
     spread: tuple[Path, NodesByWork], digits: Path, tmp_path: Path
 ) -> None:

@@ -184,7 +184,7 @@ def connected_jobs(
 def check_finished(job: FinishedJob) -> None:
     """Asserts that a job ended with 0 and says where its result is."""
     assert job.process.returncode == 0, job.process.stdout + job.process.stderr
-    assert f"result.json: {job.store}/result.json\n" in job.process.stdout
+    assert f"evidence.parquet: {job.store}/evidence/" in job.process.stdout
 
 
 def check_same_bytes(job: FinishedJob, other: FinishedJob) -> None:

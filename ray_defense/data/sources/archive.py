@@ -130,7 +130,8 @@ def _read_members(data: bytes, names: Collection[str], path: Path) -> dict[str, 
                 content = archive.extractfile(member)
                 if content is not None:
                     members[member.name] = content.read()
-    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+    # A TypeError is what tarfile makes of a header that ends early.
+    except (tarfile.TarError, OSError, EOFError, TypeError, ValueError, zlib.error) as error:
         raise InputError(
             f"cannot read {str(path)!r} as tar.gz ({error}): delete it and fetch it again"
         ) from None

@@ -70,7 +70,7 @@ def test_a_damaged_archive_is_refused_before_use(tmp_path):
         Cifar10(url=url, md5=digest).labels("train")
 
 
-@pytest.mark.parametrize("change", ["short", "missing", "link", "no archive"])
+@pytest.mark.parametrize("change", ["short", "missing", "link", "no archive", "half a header"])
 def test_an_archive_of_other_content_is_refused(tmp_path, change):
     file = tmp_path / "a.tar.gz"
     name = "cifar-10-batches-bin/test_batch.bin"
@@ -87,6 +87,8 @@ def test_an_archive_of_other_content_is_refused(tmp_path, change):
             archive.addfile(member)
     if change == "no archive":
         file.write_bytes(b"text")
+    if change == "half a header":
+        file.write_bytes(b"\x1f\x8b\x08")
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     with pytest.raises(InputError, match=r"a\.tar\.gz"):
         Cifar10(url=file.as_uri(), md5=digest).labels("train")
