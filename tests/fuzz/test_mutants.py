@@ -34,6 +34,7 @@ def test_no_mutant_does_harm(target: Target):
 
 
 @pytest.mark.fuzz
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_no_mutant_of_many_does_harm(target: Target):
     check_campaign(target, 10_000 if target.of_store else 100_000)
