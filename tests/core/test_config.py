@@ -51,7 +51,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def holds_units(value: Any) -> bool:
-    return isinstance(value, tuple) and dataclasses.is_dataclass(value[0])
+    return isinstance(value, tuple) and bool(value) and dataclasses.is_dataclass(value[0])
 
 
 def value_at(config: Any, path: str) -> Any:
