@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ray_defense.core.errors import RunError
-from ray_defense.core.files import write_bytes
+from ray_defense.core.sealed import SEALED_SUFFIX, read_sealed, write_sealed
 from ray_defense.data.sources.protocol import Batch, Source, SourceInfo, SourceSplit
 from ray_defense.data.sources.signature import FilesDigest
 from ray_defense.data.text import encodable, shortened
@@ -80,14 +80,14 @@ class CapturedSplit:
             high: At most `low` plus the range size, and at most the number of samples.
 
         Raises:
-            RunError: If a file that is read has changed since.
+            RunError: If a file that is read has changed since, or the list of files is damaged.
         """
         if self.listings is None or not isinstance(self.source, ListedSource):
             batch = self.source.read(self.split, low, high)
             if self.source.signature(self.split) != self.signature:
                 raise RunError(SOURCE_CHANGED)
             return batch
-        entries = json.loads(_listing_file(self.listings, low // self.range_size).read_bytes())
+        entries = json.loads(read_sealed(_listing_file(self.listings, low // self.range_size)))
         files = [ListedFile(*entry) for entry in entries]
         return self.source.read_files(files, low, self.info)
 
@@ -123,7 +123,7 @@ def capture_split(
             listed_labels.append(file.label)
         entries = [[file.path, file.label, file.size, file.modified_ns] for file in files]
         # JSON keeps the bytes of names that are no valid UTF-8 as escapes.
-        write_bytes(_listing_file(listings, number), json.dumps(entries).encode())
+        write_sealed(_listing_file(listings, number), json.dumps(entries).encode())
     captured = CapturedSplit(
         source,
         split,
@@ -167,4 +167,4 @@ def _in_groups(files: Iterator[ListedFile], group_size: int) -> Iterator[list[Li
 
 
 def _listing_file(listings: Path, number: int) -> Path:
-    return listings / f"files-{number:05d}.json"
+    return listings / f"files-{number:05d}{SEALED_SUFFIX}"

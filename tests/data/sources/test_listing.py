@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ray_defense.core.errors import RunError
+from ray_defense.core.errors import DamageError, RunError
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.imagenet200 import ImageNet200
@@ -51,6 +51,18 @@ def test_a_captured_split_is_the_split(folder: Path):
         assert np.array_equal(part.index, expected.index)
         assert np.array_equal(part.labels, expected.labels)
         assert part.origin == expected.origin
+
+
+def test_a_flipped_bit_in_a_list_of_files_is_noticed(folder: Path):
+    """A changed digit of a label in the list gave the sample that label, without a word."""
+    captured, _ = captured_folder(folder)
+    (path, *_) = sorted((folder.parent / "lists").iterdir())
+    data = bytearray(path.read_bytes())
+    position = data.index(b", 0, ")  # the label of a cat
+    data[position + 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamageError, match=f"{path} is damaged: remove {path} and run again"):
+        captured.read(0, 3)
 
 
 def test_names_that_are_no_text_travel_with_the_list(tmp_path: Path):
