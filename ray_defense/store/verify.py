@@ -12,6 +12,7 @@ from ray_defense.core.progress import report_progress
 from ray_defense.core.sealed import SEALED_SUFFIX, open_sealed, open_sealed_json
 from ray_defense.store.artifacts import Store
 from ray_defense.store.record import RECORD, SCRATCH, TIMING, is_hidden, recorded_files
+from ray_defense.store.remote import local_directory
 
 _ROW_SUFFIXES = (".json", ".error")  # of the rows of a sweep under way
 _ROWS_FOLDER = "rows"
@@ -64,7 +65,8 @@ class _Folder:
     def _checked(self, name: str) -> Path:
         path = self.root / name
         if path.is_symlink() or not path.is_file():  # a FIFO would block for ever
-            raise DamageError.of(path, "is no regular file", path)
+            remove = self.root / (_artifact_of(name) or name)
+            raise DamageError.of(path, "is no regular file", remove)
         return path
 
 
@@ -79,7 +81,8 @@ def verify_store(location: str | Path) -> Verification:
     Raises:
         InputError: If there is no store.
     """
-    if "://" not in str(location) and not Path(location).expanduser().is_dir():
+    directory = local_directory(location)
+    if directory is not None and not directory.is_dir():
         raise InputError(f"there is no store {str(location)!r}: name a directory or a URI")
     store = Store(location)
     result = Verification()
@@ -102,11 +105,11 @@ class _Verifier:
         by_artifact: dict[str, list[str]] = {}
         others = []
         for name in names:
-            parts = PurePosixPath(name).parts
-            if len(parts) > _ARTIFACT_DEPTH and _is_artifact(parts[0], parts[1]):
-                by_artifact.setdefault(f"{parts[0]}/{parts[1]}", []).append(name)
-            else:
+            artifact = _artifact_of(name)
+            if artifact is None:
                 others.append(name)
+            else:
+                by_artifact.setdefault(artifact, []).append(name)
         num_done = 0
         for artifact, members in by_artifact.items():
             self._verify_artifact(artifact, members)
@@ -172,8 +175,12 @@ class _Verifier:
             self.result.damages.append(str(error))
 
 
-def _is_artifact(stage: str, key: str) -> bool:
-    return stage not in _NO_STAGES and _KEY.fullmatch(key) is not None
+def _artifact_of(name: str) -> str | None:
+    """Returns the folder of the artifact that a file lies in, `STAGE/KEY`; None for other files."""
+    parts = PurePosixPath(name).parts
+    if len(parts) <= _ARTIFACT_DEPTH or parts[0] in _NO_STAGES or not _KEY.fullmatch(parts[1]):
+        return None
+    return f"{parts[0]}/{parts[1]}"
 
 
 def _line(file: str, damage: str, remove: str) -> str:

@@ -84,7 +84,8 @@ def test_missing_added_and_recordless_files_are_named(tmp_path: Path):
     (first.path / "extra").write_text("x")
     (second.path / "config.json").unlink()
     damages = "\n".join(verify_store(tmp_path / "s").damages)
-    assert f"{first.path}/model.safetensors is no regular file" in damages
+    missing = f"{first.path}/model.safetensors is no regular file: remove {first.path} and run"
+    assert missing in damages
     assert f"{first.path}/extra is not in the record" in damages
     assert f"{second.path} has no config.json: remove {second.path}" in damages
 
@@ -92,6 +93,8 @@ def test_missing_added_and_recordless_files_are_named(tmp_path: Path):
 def test_what_is_no_store_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="there is no store"):
         verify_store(tmp_path / "none")
+    with pytest.raises(InputError, match="there is no store"):
+        verify_store((tmp_path / "none").as_uri())
     assert not (tmp_path / "none").exists()
 
 
