@@ -1,7 +1,6 @@
 """A campaign: many mutants of one target, each read as the product reads such a file."""
 
 import random
-import resource
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -29,7 +28,7 @@ class CampaignResult:
     errors: Counter[str] = field(default_factory=Counter)  # of the failures
     examples: list[dict[str, Any]] = field(default_factory=list)  # mutants that can be made again
     peak_bytes: int = 0  # of the largest process
-    base_bytes: int = 0  # of the process before it read anything
+    base_bytes: int = 0  # of a process that reads nothing
 
     def failures(self, of_store: bool) -> int:
         """Returns how many mutants did what none may do."""
@@ -61,15 +60,20 @@ def run_campaign(target: Target, num_mutants: int, seed: int = 0) -> CampaignRes
         seed: Mutant n of a seed is always the same bytes.
     """
     result = CampaignResult(target.name, seed, num_mutants)
-    result.base_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     use = ProcessUse()
     with tempfile.TemporaryDirectory() as folder:
         seeds = target.make_seeds(Path(folder))
+        list(outcomes_of([0], _read_nothing, use))
+        result.base_bytes = use.peak_bytes
         reader = MutantReader(target, seeds, seed)
         outcomes = outcomes_of(range(num_mutants), reader, use)
         _count(outcomes, target, result)
     result.peak_bytes = use.peak_bytes
     return result
+
+
+def _read_nothing(number: int) -> Outcome:
+    return Outcome("same")
 
 
 def _count(outcomes: Iterable[tuple[int, Outcome]], target: Target, result: CampaignResult) -> None:

@@ -7,7 +7,7 @@ import resource
 import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 LIMIT_S = 10  # for one mutant
@@ -35,7 +35,6 @@ class ProcessUse:
 class _Child:
     pid: int
     pipe: BinaryIO
-    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def outcomes_of(
