@@ -3,6 +3,7 @@
 A table stands between `<!-- table:NAME -->` and `<!-- end -->`.
 """
 
+import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,24 @@ class Table:
 
 
 Tables = Mapping[str, Callable[[], Table]]  # by name
+
+
+def document_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Returns the parser of what writes documents, with the option --check.
+
+    Args:
+        module: The module, `benchmarks.tables`.
+        description: Its docstring.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if a file is not up to date"
+    )
+    return parser
 
 
 def load_result(name: str) -> dict[str, Any]:

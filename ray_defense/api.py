@@ -14,7 +14,7 @@ from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
-from ray_defense.pipeline.plan import Plan, plan_recipe
+from ray_defense.pipeline.plan import Plan, Until, plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
 from ray_defense.pipeline.run import defended_result_of, detection_of, result_of, run_plan
@@ -104,8 +104,7 @@ def run(
     """
     config = configured_recipe(recipe, overrides)
     where = Where(store, executor, backend, placement=placement)
-    with _opened(None, where) as (opened_store, opened_executor):
-        plan = run_plan(_checked_plan(config, opened_store), opened_executor)
+    with _finished_plan(config, where, until="report") as (opened_store, plan):
         result = result_of(plan)
         opened_store.write_file(RESULT_FILE, json_bytes(result))
     return result
@@ -127,8 +126,7 @@ def detect(
     """
     config = configured_recipe(recipe, overrides)
     where = Where(store, executor, backend, placement=placement)
-    with _opened(None, where) as (opened_store, opened_executor):
-        plan = run_plan(_checked_plan(config, opened_store), opened_executor, until="split")
+    with _finished_plan(config, where, until="split") as (_, plan):
         return detection_of(plan)
 
 
@@ -147,8 +145,7 @@ def defend(
     """
     config = configured_recipe(recipe, overrides)
     where = Where(store, executor, backend, placement=placement)
-    with _opened(None, where) as (opened_store, opened_executor):
-        plan = run_plan(_checked_plan(config, opened_store), opened_executor, until="defended")
+    with _finished_plan(config, where, until="defended") as (_, plan):
         return defended_result_of(plan)
 
 
@@ -358,15 +355,18 @@ def configured_recipe(recipe: str | Recipe, overrides: Mapping[str, Any] | None 
     return config
 
 
-def _checked_plan(recipe: Recipe, store: Store) -> Plan:
-    """Returns the plan of a recipe, which is checked unless the store holds all of its results.
+@contextlib.contextmanager
+def _finished_plan(recipe: Recipe, where: Where, *, until: Until) -> Iterator[tuple[Store, Plan]]:
+    """Gives the body the opened store and the plan of a recipe, run up to some point.
 
-    Checking reads the labels of the source, for which a finished run should not wait.
+    The recipe is checked first, unless the store holds all that is asked for: checking reads the
+    labels of the source, for which a finished run should not wait.
     """
-    plan = plan_recipe(recipe, store)
-    if not plan.evaluation.artifact.exists:
-        check_recipe(recipe)
-    return plan
+    with _opened(None, where) as (store, executor):
+        plan = plan_recipe(recipe, store)
+        if not all(artifact.exists for artifact in plan.artifacts(until).values()):
+            check_recipe(recipe)
+        yield store, run_plan(plan, executor, until)
 
 
 @contextlib.contextmanager

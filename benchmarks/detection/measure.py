@@ -9,6 +9,7 @@ from ray_defense.execution.protocols import Executor
 from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.run import detection_of, run_plan
+from ray_defense.scores.coherence import area_under_roc
 from ray_defense.store.artifacts import Store
 from ray_defense.store.truth import Truth, unseal
 
@@ -62,14 +63,6 @@ def measure_columns(
             "tpr": true_positive_rate(poisoned_scores, clean_scores, FPR),
         }
     return measured
-
-
-def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Returns the probability that a positive scores above a negative; ties count half."""
-    from sklearn.metrics import roc_auc_score
-
-    labels = np.concatenate((np.ones(len(positive)), np.zeros(len(negative))))
-    return float(roc_auc_score(labels, np.concatenate((positive, negative))))
 
 
 def true_positive_rate(positive: np.ndarray, negative: np.ndarray, fpr: float) -> float:

@@ -9,7 +9,7 @@ again.
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.documents import render_tables, update_files
+from benchmarks.documents import document_parser, render_tables, update_files
 from benchmarks.scaling.constant_tables import SCALING_TABLES
 from benchmarks.support import ROOT
 
@@ -18,15 +18,7 @@ DOCUMENT = ROOT / "docs" / "scaling.md"
 
 def command_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scaling",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if a table is not up to date"
-    )
-    return parser
+    return document_parser("benchmarks.scaling", __doc__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

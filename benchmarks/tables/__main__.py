@@ -8,7 +8,7 @@ Everything comes from results/. Text between the tables is edited by hand.
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.documents import Tables, render_tables, update_files
+from benchmarks.documents import Tables, document_parser, render_tables, update_files
 from benchmarks.support import ROOT
 from benchmarks.tables import attacks, costs, house, runs
 from benchmarks.tables.attack_figure import attack_figure
@@ -38,15 +38,7 @@ RESULT_TABLES: Tables = {
 
 def command_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if a file is not up to date"
-    )
-    return parser
+    return document_parser("benchmarks.tables", __doc__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

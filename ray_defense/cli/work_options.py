@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 import warnings
@@ -147,6 +148,22 @@ class WorkOptions:
                 )
             config = override(config, key, value)
         return config
+
+
+def add_print_config_option(parser: CommandParser) -> None:
+    """Adds --print-config, after which a command calls `print_config` and runs nothing."""
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the configuration that would run, as JSON",
+    )
+
+
+def print_config(config: "Recipe") -> None:
+    """Prints a configuration as JSON."""
+    from ray_defense.core.config import to_plain
+
+    print(json.dumps(to_plain(config), indent=2))
 
 
 def split_assignment(option: str, assignment: str, example: str) -> tuple[str, str]:

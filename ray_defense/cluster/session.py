@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ray_defense.cluster.signal_handlers import kept_signal_handlers
 from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.files import write_bytes
 from ray_defense.core.import_path import (
     imports_from_current_directory,
     safe_children,
@@ -108,11 +109,7 @@ def token_file() -> Path:
         path = Path(state) / "ray_defense" / "ray-token"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f"{path.name}.{os.getpid()}")
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(handle, "w") as file:
-                file.write(secrets.token_hex(32))
-            os.replace(aside, path)
+            write_bytes(path, secrets.token_hex(32).encode(), mode=0o600)
     except (OSError, RuntimeError) as error:  # a RuntimeError where there is no home
         raise InputError(
             f"cannot make the token of Ray ({error}): set XDG_STATE_HOME to a folder that you may "

@@ -58,11 +58,7 @@ def read_sealed(path: Path, remove: Path | None = None) -> bytes:
     Raises:
         DamageError: If the file is missing, or is not what was written.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DamageError.of(path, "is missing", remove or path.parent) from None
-    return open_sealed(data, path, remove or path)
+    return open_sealed(_read_present(path, remove), path, remove or path)
 
 
 def seal_json(value: Mapping[str, Any]) -> bytes:
@@ -109,8 +105,11 @@ def read_sealed_json(path: Path, remove: Path | None = None) -> dict[str, Any]:
     Raises:
         DamageError: If the file is missing, or is not what was written.
     """
+    return open_sealed_json(_read_present(path, remove), path, remove or path)
+
+
+def _read_present(path: Path, remove: Path | None) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DamageError.of(path, "is missing", remove or path.parent) from None
-    return open_sealed_json(data, path, remove or path)

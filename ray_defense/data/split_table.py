@@ -25,6 +25,11 @@ class SplitTable:
         members: np.ndarray = self.index[self.part == part]
         return members
 
+    def others(self, part: str) -> np.ndarray:
+        """Returns the indices of all samples outside of one part, int64, ascending."""
+        others: np.ndarray = self.index[self.part != part]
+        return others
+
 
 def write_split(directory: Path, table: SplitTable) -> None:
     """Writes the table of a split into a directory."""

@@ -249,8 +249,7 @@ class _TuningPhase:
         self.normalization = inputs.normalization
         self.model = model
         self.optimizer = config.tuning_sgd.build(model.parameters())
-        table = inputs.split_table
-        not_flagged = table.index[table.part != "flagged"]
+        not_flagged = inputs.split_table.others("flagged")
         self.data = inputs.open_samples(worker, config.workers, not_flagged)
         # Wrapped at the first epoch, when the phases before no longer wrap the model.
         self._wrapped: torch.nn.Module | None = None

@@ -44,8 +44,7 @@ class SemanticLabels:
         self.seed = inputs.seed
         self.normalization = inputs.normalization
         self.flagged = flagged
-        table = inputs.split_table
-        not_flagged = table.index[table.part != "flagged"]
+        not_flagged = inputs.split_table.others("flagged")
         self.data = inputs.open_samples(worker, config.workers, not_flagged)
         weights_seed = stream(inputs.seed, "d_br", "semantic weights")
         built = build_model(inputs.backdoored_config.model, flagged.num_classes, weights_seed)

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ray_defense.core.random import stream
 from ray_defense.detectors.protocol import Columns, Finished
-from ray_defense.detectors.required_models import RequiredModel
-from ray_defense.detectors.shared_model import ModelName, shared_model
+from ray_defense.detectors.shared_model import ReadsSharedModel, shared_model
 from ray_defense.scores.activation_clustering import activation_clustering
-from ray_defense.transforms.protocol import Transform
 
 if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
@@ -16,26 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ActivationClustering:
+class ActivationClustering(ReadsSharedModel):
     """Whether the features of a sample lie in the smaller of two clusters of its label.
 
     The evidence's metric `silhouette` is the highest of a label.
     """
 
     name: ClassVar[str] = "activation_clustering"
-    tau: ClassVar[tuple[Transform, ...]] = ()
-    draws: ClassVar[int] = 0
-
-    model: ModelName = "probe"
     seed: int = 0  # of the starting points
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def models(self) -> tuple[RequiredModel, ...]:
-        return (shared_model(self.model),)
 
     def read(self, batch: "SampleBatch") -> Columns:
         return {f"{self.name}_features": batch.features(shared_model(self.model))}

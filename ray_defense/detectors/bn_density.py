@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ray_defense.detectors.protocol import Columns, Finished
-from ray_defense.detectors.required_models import RequiredModel
-from ray_defense.detectors.shared_model import ModelName, shared_model
+from ray_defense.detectors.shared_model import ReadsSharedModel, shared_model
 from ray_defense.scores.batchnorm_density import combine_layers
-from ray_defense.transforms.protocol import Transform
 
 if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
@@ -18,22 +16,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BatchNormDensity:
+class BatchNormDensity(ReadsSharedModel):
     """How improbable the rarest activation of a sample is at the inputs of BatchNorm layers."""
 
     name: ClassVar[str] = "bn_density"
-    tau: ClassVar[tuple[Transform, ...]] = ()
-    draws: ClassVar[int] = 0
-
-    model: ModelName = "probe"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def models(self) -> tuple[RequiredModel, ...]:
-        return (shared_model(self.model),)
 
     def read(self, batch: "SampleBatch") -> Columns:
         from ray_defense.detectors.batchnorm_inputs import read_layer_surprises

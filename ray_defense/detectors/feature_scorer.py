@@ -92,7 +92,6 @@ class FeatureScorer:
             images_BCHW=to_float(batch.images.to(self.device)),
             labels_B=batch.labels.to(self.device),
             index_B=batch.index.numpy(),
-            num_classes=self.reader.dataset.num_classes,
             seed=self.inputs.seed,
             normalization=self.inputs.normalization,
             models=self.models,

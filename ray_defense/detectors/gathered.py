@@ -1,6 +1,6 @@
 """What some detectors read off all samples, for those whose columns need all of them at once.
 
-Shapes: N samples, n of them, D numbers a sample.
+Shapes: N samples, D numbers a sample.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,3 @@ class Gathered:
     dataset: SuspectDataset
     columns: Mapping[str, np.ndarray]  # [N], or a memory map [N, D]
     evidence: Mapping[str, np.ndarray]  # float64 [N], the columns of the evidence that it follows
-
-    def rows(self, name: str, positions: np.ndarray) -> np.ndarray:
-        """Returns the rows of a column at some positions, [n] or [n, D]."""
-        return np.array(self.columns[name][positions])

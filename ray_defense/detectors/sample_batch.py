@@ -92,7 +92,6 @@ class SampleBatch:
     images_BCHW: torch.Tensor  # float in [0, 1], before normalization
     labels_B: torch.Tensor  # int64, as received
     index_B: np.ndarray  # int64
-    num_classes: int
     seed: int
     normalization: Normalization
     models: dict[RequiredModel, OpenedModel]

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ray_defense.detectors.protocol import Columns, Finished
-from ray_defense.detectors.required_models import RequiredModel
-from ray_defense.detectors.shared_model import ModelName, shared_model
+from ray_defense.detectors.shared_model import ReadsSharedModel, shared_model
 from ray_defense.scores.spectral_signatures import spectral_signatures
-from ray_defense.transforms.protocol import Transform
 
 if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
@@ -15,22 +13,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SpectralSignatures:
+class SpectralSignatures(ReadsSharedModel):
     """How far the features of a sample lie along the main direction of its label."""
 
     name: ClassVar[str] = "spectral_signatures"
-    tau: ClassVar[tuple[Transform, ...]] = ()
-    draws: ClassVar[int] = 0
-
-    model: ModelName = "probe"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def models(self) -> tuple[RequiredModel, ...]:
-        return (shared_model(self.model),)
 
     def read(self, batch: "SampleBatch") -> Columns:
         return {f"{self.name}_features": batch.features(shared_model(self.model))}

@@ -6,22 +6,23 @@ log-odds g of a network that did not see x, and the symmetry s.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.config import choice
+from ray_defense.detectors.protocol import Columns, Finished
 from ray_defense.detectors.required_models import NetworkInputs, SmallNetworks
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models import MODELS
 from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
+from ray_defense.scores.mirror_accuracy import middle_accuracy
 from ray_defense.store.artifacts import Artifact
 from ray_defense.training.settings import Sgd
 from ray_defense.transforms.protocol import Transform
 
 if TYPE_CHECKING:
+    from ray_defense.detectors.gathered import Gathered
     from ray_defense.detectors.sample_batch import SampleBatch
 
 
@@ -61,48 +62,59 @@ class SymmetryNetworks:
         return self.training.epochs
 
 
-def symmetry_networks(
-    name: str,
-    version: int,
-    training: SymmetryTraining,
-    *,
-    symmetry: tuple[Transform, ...],
-    original: tuple[Transform, ...] = (),
-) -> SmallNetworks:
-    """Returns the networks that tell images from what a symmetry makes of them.
+@dataclass(frozen=True)
+class SymmetryDetector:
+    """W(x) by networks that did not see x.
 
-    Args:
-        name: Of the detector.
-        version: Of the code that trains them.
-        training: How they are trained.
-        symmetry: The transforms that are the symmetry, without draws.
-        original: The transforms that make the other view; none for the images as they are.
+    A detector names the symmetry: `tau` makes the view after it, `original` the view before it. The
+    evidence's metric `mid80` is the accuracy among the 80 % of samples with the smallest |W|: far
+    above 1/2 the symmetry does not hold for the source, and the signs of W are no fair coins.
     """
-    return SmallNetworks(
-        name=name,
-        version=version,
-        training=SymmetryNetworks(training, symmetry, original),
-        network=training.model,
-        num_folds=training.folds,
-        num_classes=2,
-        program=_train,
-    )
 
+    name: ClassVar[str]
+    draws: ClassVar[int]
+    networks_version: ClassVar[int]  # of the code that trains them
 
-def antisymmetric_statistic(
-    batch: "SampleBatch",
-    networks: SmallNetworks,
-    *,
-    symmetry: tuple[Transform, ...],
-    original: tuple[Transform, ...] = (),
-) -> np.ndarray:
-    """Returns W of each sample of a batch, float64 [B]."""
-    as_it_is_BN = batch.outputs(networks, original).logits_BN.double()
-    moved_BN = batch.outputs(networks, symmetry).logits_BN.double()
-    g_B = as_it_is_BN[:, 1] - as_it_is_BN[:, 0]
-    g_of_moved_B = moved_BN[:, 1] - moved_BN[:, 0]
-    statistic_B: np.ndarray = (g_B - g_of_moved_B).cpu().numpy()
-    return statistic_B
+    training: SymmetryTraining = SymmetryTraining()
+
+    @property
+    def tau(self) -> tuple[Transform, ...]:
+        """The symmetry, without draws."""
+        raise NotImplementedError
+
+    @property
+    def original(self) -> tuple[Transform, ...]:
+        """What makes the other view; nothing for the images as they are."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def models(self) -> tuple[SmallNetworks, ...]:
+        networks = SmallNetworks(
+            name=self.name,
+            version=self.networks_version,
+            training=SymmetryNetworks(self.training, self.tau, self.original),
+            network=self.training.model,
+            num_folds=self.training.folds,
+            num_classes=2,
+            program=_train,
+        )
+        return (networks,)
+
+    def read(self, batch: "SampleBatch") -> Columns:
+        (networks,) = self.models
+        before_BN = batch.outputs(networks, self.original).logits_BN.double()
+        after_BN = batch.outputs(networks, self.tau).logits_BN.double()
+        g_before_B = before_BN[:, 1] - before_BN[:, 0]
+        g_after_B = after_BN[:, 1] - after_BN[:, 0]
+        return {self.name: (g_before_B - g_after_B).cpu().numpy()}
+
+    def finish(self, gathered: "Gathered") -> Finished:
+        statistic_N = gathered.columns[self.name]
+        return Finished({self.name: statistic_N}, {"mid80": middle_accuracy(statistic_N)})
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:

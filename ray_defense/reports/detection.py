@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ray_defense.detectors.decision.verdict import Outcome
+
 if TYPE_CHECKING:
     import pandas as pd
-
-Outcome = Literal["evidence", "no evidence", "not assessable"]
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,7 @@ def split_by_score(
     """
     check_in_range("trusted_fraction", trusted_fraction, 0, 1)
     check_in_range("flagged_fraction", flagged_fraction, 0, 1)
-    exact_trusted_fraction = Fraction(repr(float(trusted_fraction)))
-    exact_flagged_fraction = Fraction(repr(float(flagged_fraction)))
-    if exact_trusted_fraction + exact_flagged_fraction > 1:
+    if _exact(trusted_fraction) + _exact(flagged_fraction) > 1:
         raise InputError(
             f"trusted_fraction {trusted_fraction} and flagged_fraction {flagged_fraction} "
             "sum above 1: lower one"
@@ -66,11 +64,20 @@ def split_by_score(
             "look for a diverged probe"
         )
     order = np.argsort(scores, kind="stable").astype(np.int64)
-    num_trusted = floor(exact_trusted_fraction * len(scores))
-    num_flagged = floor(exact_flagged_fraction * len(scores))
+    num_trusted = count_of_fraction(trusted_fraction, len(scores))
+    num_flagged = count_of_fraction(flagged_fraction, len(scores))
     first_flagged = len(scores) - num_flagged
     return SplitPositions(
         trusted=np.sort(order[:num_trusted]),
         flagged=np.sort(order[first_flagged:]),
         uncertain=np.sort(order[num_trusted:first_flagged]),
     )
+
+
+def count_of_fraction(fraction: float, num_samples: int) -> int:
+    """Returns floor(fraction n), where the fraction is the decimal that it prints as (D2)."""
+    return floor(_exact(fraction) * num_samples)
+
+
+def _exact(fraction: float) -> Fraction:
+    return Fraction(repr(float(fraction)))

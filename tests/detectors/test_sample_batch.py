@@ -52,7 +52,6 @@ def batch_with(models: dict[RequiredModel, OpenedModel]) -> SampleBatch:
         images_BCHW=torch.rand(len(LABELS), 3, 8, 8, generator=generator),
         labels_B=torch.tensor(LABELS),
         index_B=INDEX,
-        num_classes=NUM_CLASSES,
         seed=0,
         normalization=NORMALIZATIONS["half"],
         models=models,

@@ -1,12 +1,17 @@
 """`ray-defense detect`: is there a backdoor in the data, where, and how sure is that?"""
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.cli.work_options import RECIPES_HELP, WorkOptions, add_work_options
+from ray_defense.cli.work_options import (
+    RECIPES_HELP,
+    WorkOptions,
+    add_print_config_option,
+    add_work_options,
+    print_config,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,20 +27,14 @@ class DetectCommand:
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("recipe", help=RECIPES_HELP)
         add_work_options(parser)
-        parser.add_argument(
-            "--print-config",
-            action="store_true",
-            help="print the configuration that would run, as JSON",
-        )
+        add_print_config_option(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
         work = WorkOptions.of(options)
         with work.prepared(quiet=options.print_config):
             config = work.configured()
             if options.print_config:
-                from ray_defense.core.config import to_plain
-
-                print(json.dumps(to_plain(config), indent=2))
+                print_config(config)
                 return 0
             from ray_defense import api
 

@@ -1,7 +1,6 @@
 """`ray-defense run` and `demo`: a recipe, its progress, its numbers and where they are."""
 
 import argparse
-import json
 from dataclasses import dataclass
 
 from ray_defense.cli.parser import CommandParser
@@ -9,7 +8,9 @@ from ray_defense.cli.work_options import (
     DEFAULT_RECIPE,
     RECIPES_HELP,
     WorkOptions,
+    add_print_config_option,
     add_work_options,
+    print_config,
 )
 
 
@@ -23,11 +24,7 @@ class RunCommand:
         if self.fixed_recipe is None:
             parser.add_argument("recipe", help=RECIPES_HELP)
         add_work_options(parser)
-        parser.add_argument(
-            "--print-config",
-            action="store_true",
-            help="print the configuration that would run, as JSON",
-        )
+        add_print_config_option(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
         if self.fixed_recipe is not None:
@@ -36,9 +33,7 @@ class RunCommand:
         with work.prepared(quiet=options.print_config):
             config = work.configured()
             if options.print_config:
-                from ray_defense.core.config import to_plain
-
-                print(json.dumps(to_plain(config), indent=2))
+                print_config(config)
                 return 0
             from ray_defense import api
 

@@ -1,9 +1,8 @@
 """Which samples are trusted: in every label the least suspicious of those that nobody flagged."""
 
-from fractions import Fraction
-from math import floor
-
 import numpy as np
+
+from ray_defense.scores.split import count_of_fraction
 
 
 def balanced_trusted(
@@ -21,11 +20,10 @@ def balanced_trusted(
         excluded_N: Samples that are not trusted whatever their score, bool.
         fraction: In [0, 1].
     """
-    exact_fraction = Fraction(repr(float(fraction)))
     trusted_N = np.zeros(len(scores_N), bool)
     for label in np.unique(labels_N):
         members = np.flatnonzero((labels_N == label) & ~excluded_N)
-        num_trusted = floor(exact_fraction * len(members))
+        num_trusted = count_of_fraction(fraction, len(members))
         order = np.argsort(scores_N[members], kind="stable")
         trusted_N[members[order[:num_trusted]]] = True
     return np.flatnonzero(trusted_N).astype(np.int64)
