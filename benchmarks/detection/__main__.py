@@ -2,15 +2,15 @@
 
     python -m benchmarks.detection development --attack badnets --rate 0.1 --seed 0
 
-A cell is an attack, a rate and a seed, which is the seed of the run and of the attacker. The attack
-"none" leaves the data clean. Artifacts stay in the store, so another call trains nothing twice.
+A cell is an attack, a rate and a seed, which is the seed of the run and of the attacker. Each cell
+leaves a file of its own as soon as it is measured. The attack "none" leaves the data clean.
+Artifacts stay in the store, so another call trains nothing twice.
 """
 
 import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.detection.measure import measure_detection
 from benchmarks.support import (
@@ -42,7 +42,7 @@ def cell_recipe(base: Recipe, attack: str, rate: float, seed: int) -> Recipe:
 def command_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = study_parser(MODULE, __doc__)
-    parser.add_argument("name", help="of the file of results: development, confirmation, clean")
+    parser.add_argument("name", help="of the folder of results: development, confirmation, clean")
     parser.add_argument("--recipe", default="cifar10_badnets_robust")
     parser.add_argument("--store", type=Path, default=Path("store-detection"))
     parser.add_argument("--attack", action="append", default=[], help="repeatable")
@@ -59,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = changed_recipe(named_recipe(options.recipe), options.set)
     store = Store(options.store)
     executor = make_executor(options.executor, options.backend)
-    cells: list[dict[str, Any]] = []
     try:
         with open_study(MODULE, arguments, options.results) as study:
             for attack in options.attack or DEVELOPMENT:
@@ -67,12 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for rate in rates:
                     for seed in options.seed or [0]:
                         recipe = cell_recipe(base, attack, rate, seed)
+                        cell = f"{attack}_rate{rate:g}_seed{seed}"
                         measure = partial(measure_detection, recipe, store, executor)
-                        figures = study.measure(f"{attack}, {rate:g}, seed {seed}", measure)
-                        cell = {"attack": attack, "rate": rate, "seed": seed}
-                        cells.append({**cell, **figures})
-            described = {"recipe": options.recipe, "set": options.set, "cells": cells}
-            study.store(options.name, described)
+                        figures = study.measure(cell, measure)
+                        described = {
+                            "recipe": options.recipe,
+                            "set": options.set,
+                            "attack": attack,
+                            "rate": rate,
+                            "seed": seed,
+                            **figures,
+                        }
+                        study.store(f"{options.name}/{cell}", described)
     finally:
         executor.close()
 

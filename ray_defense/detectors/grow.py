@@ -6,7 +6,6 @@ samples. Seeds that share a trigger lead to the samples that the other detector 
 """
 
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ray_defense.core.checks import check_at_least, check_in_range
@@ -14,6 +13,7 @@ from ray_defense.core.config import choice
 from ray_defense.detectors.protocol import Columns, Finished
 from ray_defense.detectors.required_models import NetworkInputs, RequiredModel, SmallNetworks
 from ray_defense.detectors.seeds import SeedRule, choose_seeds, pseudo_seeds
+from ray_defense.detectors.step_epochs import num_epochs_of
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models import MODELS
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
     from ray_defense.detectors.sample_batch import SampleBatch
 
-NETWORKS_VERSION = 1
+NETWORKS_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,6 @@ class GrowTraining:
 class GrowNetworks:
     """What identifies the networks of one round."""
 
-    steps_an_epoch: ClassVar[int] = 100  # a checkpoint is kept after each
-
     training: GrowTraining
     seeds: SeedRule
     band: int  # 0: they learn the seeds; 1, 2, ...: the pseudo-seeds of that band
@@ -69,7 +67,7 @@ class GrowNetworks:
 
     @property
     def num_epochs(self) -> int:
-        return ceil(self.training.steps / self.steps_an_epoch)
+        return num_epochs_of(self.training.steps)
 
 
 @dataclass(frozen=True)

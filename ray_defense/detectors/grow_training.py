@@ -3,7 +3,6 @@
 Shapes: B images of a step, N samples.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -15,19 +14,19 @@ from ray_defense.core.random import stream
 from ray_defense.data.evidence_table import read_scores
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.suspect_dataset import SuspectDataset
-from ray_defense.data.training_set import TrainingSet, open_training_set
+from ray_defense.data.training_set import open_training_set
 from ray_defense.detectors.held_out import open_network, samples_outside
 from ray_defense.detectors.pixel_noise import add_noise
 from ray_defense.detectors.required_models import NetworkInputs
 from ray_defense.detectors.seeds import choose_seeds, pseudo_seeds
+from ray_defense.detectors.step_epochs import num_epochs_of
+from ray_defense.detectors.step_training import StepInputs, endless_batches, train_steps
 from ray_defense.execution.protocols import Metrics, Worker
-from ray_defense.losses.cross_entropy import cross_entropy
 from ray_defense.models.classifier import FeatureClassifier
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.weights import save_weights
 from ray_defense.store.artifacts import Artifact
-from ray_defense.training.loop import RunningMean, Stateful, autocast, run_epochs, take_step
-from ray_defense.training.schedules import cosine_decay, set_rate
+from ray_defense.training.loop import Stateful, run_epochs
 from ray_defense.training.views import to_float
 from ray_defense.transforms.compose import apply_all
 
@@ -46,7 +45,8 @@ def train_grow_network(worker: Worker, artifact: Artifact, inputs: NetworkInputs
     history: list[Metrics] = []
     if len(seeds) and len(rest):
         training = _GrowTraining(worker, inputs, network, seeds=seeds, rest=rest)
-        epochs = [partial(training.run_epoch, number) for number in range(training.num_epochs)]
+        num_epochs = num_epochs_of(training.config.steps)
+        epochs = [partial(training.run_epoch, number) for number in range(num_epochs)]
         parts: dict[str, Stateful] = {"network": network, "optimizer": training.optimizer}
         history = run_epochs(worker, parts, epochs)
     else:
@@ -90,8 +90,6 @@ class _GrowTraining:
     ):
         networks = cast("GrowNetworks", inputs.networks.training)
         self.config = networks.training
-        self.num_epochs = networks.num_epochs
-        self.steps_an_epoch = networks.steps_an_epoch
         self.worker = worker
         self.inputs = inputs
         self.network = network
@@ -102,27 +100,19 @@ class _GrowTraining:
         self.rest = open_training_set(worker, directory, resident_bytes, select=rest)
 
     def run_epoch(self, number: int) -> Metrics:
-        self.network.train()
-        mean_loss = RunningMean(self.worker)
-        accuracy = RunningMean(self.worker)
         seeds = endless_batches(self.seeds, self._key("seeds", number), self.config.seeds_a_step)
         rest = endless_batches(self.rest, self._key("rest", number), 2 * self.config.seeds_a_step)
-        first = number * self.steps_an_epoch
-        for step in range(first, min(first + self.steps_an_epoch, self.config.steps)):
-            rate = cosine_decay(self.config.sgd.learning_rate, step / self.config.steps)
-            set_rate(self.optimizer, rate)
-            views_BCHW, is_seed_B = self._views(next(seeds), next(rest), step)
-            with autocast(self.worker.device):
-                _, logits_BN = self.network(views_BCHW)
-            loss = cross_entropy(logits_BN.float(), is_seed_B)
-            take_step(loss, self.optimizer)
-            mean_loss.add(loss * len(is_seed_B), len(is_seed_B))
-            accuracy.add((logits_BN.argmax(1) == is_seed_B).sum(), len(is_seed_B))
-        return {"loss": mean_loss.value(), "accuracy": accuracy.value()}
+        return train_steps(
+            self.worker,
+            self.network,
+            self.optimizer,
+            lambda step: self._views(next(seeds), next(rest), step),
+            epoch=number,
+            steps=self.config.steps,
+            learning_rate=self.config.sgd.learning_rate,
+        )
 
-    def _views(
-        self, seeds: ImageBatch, rest: ImageBatch, step: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _views(self, seeds: ImageBatch, rest: ImageBatch, step: int) -> StepInputs:
         """Returns the seeds, their counterparts and the rest, and which of them are seeds."""
         parts = [("seeds", to_float(seeds.images), seeds.index.numpy())]
         if self.config.counterpart:
@@ -145,25 +135,3 @@ class _GrowTraining:
 
     def _key(self, *names: str | int) -> int:
         return stream(self.inputs.seed, self.inputs.networks.name, self.inputs.fold, *names)
-
-
-def endless_batches(data: TrainingSet, key: int, size: int) -> Iterator[ImageBatch]:
-    """Yields batches of exactly `size` samples for ever, pass after pass over the data.
-
-    A set that is smaller than a batch is in it several times.
-    """
-    number = 0
-    while True:
-        if len(data) >= size:
-            yield from data.epoch(stream(key, number), size, drop_last=True)
-            number += 1
-            continue
-        parts: list[ImageBatch] = []
-        while len(parts) * len(data) < size:
-            parts.extend(data.epoch(stream(key, number), len(data)))
-            number += 1
-        yield ImageBatch(
-            images=torch.cat([part.images for part in parts])[:size],
-            labels=torch.cat([part.labels for part in parts])[:size],
-            index=torch.cat([part.index for part in parts])[:size],
-        )

@@ -23,7 +23,7 @@ class Mirror(SymmetryDetector):
 
     name: ClassVar[str] = "mirror"
     draws: ClassVar[int] = 1
-    networks_version: ClassVar[int] = 1
+    networks_version: ClassVar[int] = 2
 
     @property
     def tau(self) -> tuple[Transform, ...]:

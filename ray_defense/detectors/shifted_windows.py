@@ -22,7 +22,7 @@ class ShiftedWindows(SymmetryDetector):
 
     name: ClassVar[str] = "shifted_windows"
     draws: ClassVar[int] = 2
-    networks_version: ClassVar[int] = 1
+    networks_version: ClassVar[int] = 2
 
     shift: int = 2  # pixels, along rows and columns
 

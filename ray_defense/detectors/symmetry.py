@@ -12,6 +12,7 @@ from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.config import choice
 from ray_defense.detectors.protocol import Columns, Finished
 from ray_defense.detectors.required_models import NetworkInputs, SmallNetworks
+from ray_defense.detectors.step_epochs import num_epochs_of
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models import MODELS
@@ -32,7 +33,7 @@ class SymmetryTraining:
 
     model: Any = choice(MODELS, default=SmallResNetCoordinates())
     folds: int = 2
-    epochs: int = 4
+    steps: int = 320
     batch_size: int = 128  # images as they are; as many after the symmetry are added
     sgd: Sgd = Sgd(0.05)
     noise: float = 0.0  # standard deviation of Gaussian noise on all training views, of 255 levels
@@ -40,7 +41,7 @@ class SymmetryTraining:
 
     def __post_init__(self) -> None:
         check_at_least("training.folds", self.folds, 2)
-        check_at_least("training.epochs", self.epochs, 1)
+        check_at_least("training.steps", self.steps, 1)
         check_at_least("training.batch_size", self.batch_size, 1)
         check_in_range("training.noise", self.noise, 0, 255)
 
@@ -59,7 +60,7 @@ class SymmetryNetworks:
 
     @property
     def num_epochs(self) -> int:
-        return self.training.epochs
+        return num_epochs_of(self.training.steps)
 
 
 @dataclass(frozen=True)

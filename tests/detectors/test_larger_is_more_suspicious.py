@@ -24,7 +24,7 @@ pytestmark = pytest.mark.long
 
 NUM_PICTURES = 600
 POISONED = np.arange(1, NUM_PICTURES, 10)
-LONGER_SYMMETRY = replace(SYMMETRY, epochs=16)
+LONGER_SYMMETRY = replace(SYMMETRY, steps=64)
 LONGER_LABELS = replace(LABELS, epochs=8)
 # What changes of the small detectors, so that their networks learn the trigger.
 CHANGES = {

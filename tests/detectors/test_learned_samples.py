@@ -13,8 +13,9 @@ from ray_defense.data.training_set import TrainingSet
 from ray_defense.detectors.clean_unlearning import lowest_of_each_label
 from ray_defense.detectors.folds import fold_key, folds_of
 from ray_defense.detectors.grow import Grow, GrowTraining
-from ray_defense.detectors.grow_training import endless_batches, learned_samples
+from ray_defense.detectors.grow_training import learned_samples
 from ray_defense.detectors.required_models import NetworkInputs
+from ray_defense.detectors.step_training import endless_batches
 from tests.support import blobs
 from tests.support.small_detectors import Pictures, ingest_pictures
 from tests.support.steps import CPU, HALF, publish_step

@@ -15,8 +15,8 @@ from tests.support.small_detectors import Pictures, ingest_pictures
 
 NUM_PICTURES = 2000
 NETWORK = SmallResNetCoordinates(width=8)
-MIRROR = Mirror(SymmetryTraining(NETWORK, epochs=5))
-GROW = Grow(training=GrowTraining(NETWORK, folds=2, steps=100, seeds_a_step=32))
+MIRROR = Mirror(SymmetryTraining(NETWORK, steps=40))
+GROW = Grow(training=GrowTraining(NETWORK, folds=2, steps=150, seeds_a_step=32))
 POISONED = np.arange(0, NUM_PICTURES, 20)
 
 

@@ -21,7 +21,7 @@ SMALL = {
     "d_st.classifier_epochs": "1",
     "d_st.batch_size": "64",
     "d_st.warmup_epochs": "0",
-    "detect.mirror.training.epochs": "1",
+    "detect.mirror.training.steps": "4",
     "detect.fct_draws.draws": "2",
     "detect.grow.training.steps": "5",
 }

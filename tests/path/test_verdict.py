@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def counting(digits: Path) -> Recipe:
     """A recipe whose detectors learn next to nothing, so that nothing is flagged."""
-    training = SymmetryTraining(SmallResNetCoordinates(width=8), epochs=1)
+    training = SymmetryTraining(SmallResNetCoordinates(width=8), steps=4)
     return replace(
         tiny.recipe(digits),
         detect=DetectConfig((Mirror(training),), batch_size=25, block_size=50),

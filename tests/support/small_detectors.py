@@ -31,7 +31,7 @@ from tests.support import blobs
 from tests.support.steps import local_executor, plan_context
 
 ALONE = WorkerGroup(cpus_per_worker=1)
-SYMMETRY = SymmetryTraining(SmallResNetCoordinates(width=8), epochs=1, batch_size=32)
+SYMMETRY = SymmetryTraining(SmallResNetCoordinates(width=8), steps=4, batch_size=32)
 GROWING = GrowTraining(SmallResNetCoordinates(width=8), folds=2, steps=8, seeds_a_step=8)
 LABELS = LabelTraining(SmallResNet(width=8), epochs=1, batch_size=32)
 SETTINGS: dict[str, dict[str, Any]] = {
