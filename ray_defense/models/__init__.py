@@ -8,6 +8,7 @@ MODELS: Registry[type[Model]] = Registry(
     {
         "small_resnet": "small_resnet.SmallResNet",
         "small_resnet_coordinates": "small_resnet_coordinates.SmallResNetCoordinates",
+        "small_resnet_deep_stem": "small_resnet_deep_stem.SmallResNetDeepStem",
         "resnet18": "resnet18.ResNet18",
         "resnet18_no_pool": "resnet18.ResNet18NoPool",
         "resnet18_imagenet": "resnet18.ResNet18ImageNet",

@@ -38,20 +38,27 @@ class SmallResNet:
         return FeatureClassifier(extractor, nn.Linear(4 * self.width, num_classes))
 
 
-def build_small_extractor(width: int, num_channels: int) -> "nn.Sequential":
+def build_small_extractor(
+    width: int, num_channels: int, num_halvings: int = 1
+) -> "nn.Sequential":
     """Returns the layers up to the features, initialized from torch's global generator.
 
     Args:
         width: Channels of the stem.
         num_channels: Of the input.
+        num_halvings: Stride-2 convolutions of the stem, at least 1.
     """
     from torch import nn
     from torchvision.models.resnet import BasicBlock
 
+    stem: list[nn.Module] = []
+    for number in range(num_halvings):
+        channels = num_channels if number == 0 else width
+        stem.append(nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False))
+        stem.append(nn.BatchNorm2d(width))
+        stem.append(nn.ReLU(inplace=True))
     extractor = nn.Sequential(
-        nn.Conv2d(num_channels, width, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
+        *stem,
         BasicBlock(width, width),
         _halving_block(width, 2 * width),
         _halving_block(2 * width, 4 * width),

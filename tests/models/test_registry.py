@@ -12,6 +12,7 @@ from tests.support.model_inputs import normal_images
 NUM_WEIGHTS = {
     "small_resnet": 78_042,
     "small_resnet_coordinates": 78_330,  # two more channels of 9 weights for each of 16
+    "small_resnet_deep_stem": 82_714,  # two more convolutions of 16 to 16 channels in the stem
     "resnet18": 11_173_962,
     "resnet18_no_pool": 11_173_962,
     "resnet18_imagenet": 11_181_642,
@@ -21,6 +22,7 @@ NUM_WEIGHTS = {
 LAST_SIDES = {
     "small_resnet": 4,
     "small_resnet_coordinates": 4,
+    "small_resnet_deep_stem": 1,
     "resnet18": 2,
     "resnet18_no_pool": 4,
     "resnet18_imagenet": 1,
