@@ -82,7 +82,13 @@ def counted_split(
         write_json(directory / "metrics.json", {"mirror": {"mid80": 0.5}})
 
     evidence = publish_step(context, "evidence", fill)
-    config = Evidence(grown=(), one_sided=("fct",), trusted_by=("fct",), min_samples=50)
+    config = Evidence(
+        grown=(),
+        one_sided=("fct",),
+        trusted_by=("fct",),
+        min_samples=50,
+        min_for_no_evidence=100,
+    )
     power_step = None
     if power is not None:
         power_step = publish_step(
@@ -142,7 +148,7 @@ def test_without_evidence_nothing_is_flagged(probed_noise, tmp_path):
 
 
 def test_the_verdict_holds_the_power_where_it_was_measured(probed_noise, tmp_path):
-    power = Power((CanaryResult("sig", True, 20, num_found=3, num_others=0, evidence=False),))
+    power = Power((CanaryResult("sig", True, 20, num_found=3, num_others=0, evidence=True),))
     columns = columns_with_triggers(0)
     with_power = counted_split(probed_noise, tmp_path, columns, power)
     verdict = read_json(with_power.path / "verdict.json")

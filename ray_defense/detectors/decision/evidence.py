@@ -45,7 +45,9 @@ class Evidence:
     max_middle_accuracy: float = 0.55  # mid80; above it, and above chance, the source is handed
     min_coherence: float = 0.9
     max_grown_fraction: float = 0.5
-    min_samples: int = 200
+    min_samples: int = 200  # below, nothing is counted
+    # Below, finding nothing says nothing, unless canaries show that something would be found.
+    min_for_no_evidence: int = 5000
 
     def __post_init__(self) -> None:
         check_in_range("decide.rate", self.rate, 1e-6, 1)
@@ -56,6 +58,7 @@ class Evidence:
         check_in_range("decide.min_coherence", self.min_coherence, 0.5, 1)
         check_in_range("decide.max_grown_fraction", self.max_grown_fraction, 0, 1)
         check_at_least("decide.min_samples", self.min_samples, 1)
+        check_at_least("decide.min_for_no_evidence", self.min_for_no_evidence, 1)
         counted = [*self.antisymmetric, *self.grown, *self.one_sided]
         check_distinct("decide.antisymmetric, grown and one_sided together", counted)
         if not self.antisymmetric and not self.grown:
@@ -136,6 +139,11 @@ class Evidence:
             outcome = "evidence"
         elif table.num_samples < self.min_samples or not count.counts_anything():
             outcome = "not assessable"
+        else:
+            why_powerless = self._why_powerless(table.num_samples, power)
+            if why_powerless is not None:
+                outcome = "not assessable"
+                reasons.append(why_powerless)
         reports = count.reports()
         agreeing = [report.column for report in reports if report.agrees]
         return Verdict(
@@ -151,4 +159,18 @@ class Evidence:
             columns=tuple(reports),
             tests=count.tests(),
             power=power,
+        )
+
+    def _why_powerless(self, num_samples: int, power: Power | None) -> str | None:
+        """Returns why it says nothing that nothing was found; None where it says something."""
+        if power is not None:
+            if any(canary.evidence for canary in power.canaries):
+                return None
+            return "nothing was found, but no planted canaries were found either"
+        if num_samples >= self.min_for_no_evidence:
+            return None
+        return (
+            f"nothing was found among {num_samples} images, but among fewer than "
+            f"{self.min_for_no_evidence} these detectors miss most triggers: bring more images, or "
+            "plant canaries to see what would be found"
         )

@@ -8,10 +8,12 @@ import pytest
 from ray_defense.core.errors import InputError
 from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.decision.protocol import Decided, EvidenceTable, check_columns
+from ray_defense.detectors.decision.verdict import CanaryResult, Power
 from ray_defense.detectors.fct import Fct
 from tests.support.planted_evidence import NUM_CLASSES, plant
 
-SIGNS_ALONE = Evidence(grown=(), one_sided=())
+EVIDENCE = Evidence(min_for_no_evidence=1000)
+SIGNS_ALONE = replace(EVIDENCE, grown=(), one_sided=())
 
 
 def decide(config: Evidence, table: EvidenceTable) -> Decided:
@@ -58,7 +60,7 @@ def test_triggers_in_all_labels_are_flagged_though_no_label_has_enough_of_them()
 
 def test_clean_evidence_is_no_evidence_and_flags_nothing():
     for seed in range(60):
-        decided = decide(Evidence(), plant(num_poisoned=0, seed=seed).table)
+        decided = decide(EVIDENCE, plant(num_poisoned=0, seed=seed).table)
         assert decided.verdict.verdict == "no evidence"
         assert not len(decided.positions.flagged)
         assert decided.verdict.num_poisoned is None
@@ -96,6 +98,24 @@ def test_few_images_are_not_assessable():
     assert "flags 20 samples or none" in verdict.reasons[0]
 
 
+def test_nothing_found_among_few_images_says_nothing_unless_canaries_were_found():
+    table = plant(num_poisoned=0).table
+    unmeasured = decide(Evidence(), table).verdict
+    assert unmeasured.verdict == "not assessable"
+    assert "nothing was found among 3000 images" in unmeasured.reasons[0]
+    assert "fewer than 5000" in unmeasured.reasons[0]
+    missed = CanaryResult("square", True, 20, num_found=0, num_others=0, evidence=False)
+    powerless = Evidence().decide(table, "fct", Power((missed, missed))).verdict
+    assert powerless.verdict == "not assessable"
+    assert "no planted canaries were found either" in powerless.reasons[0]
+    found = replace(missed, num_found=19, evidence=True)
+    powerful = Evidence().decide(table, "fct", Power((missed, found))).verdict
+    assert powerful.verdict == "no evidence"
+    assert powerful.reasons == ()
+    many = Evidence().decide(plant(6000, 0).table, "fct", Power((missed,))).verdict
+    assert many.verdict == "not assessable"
+
+
 def test_equal_images_are_not_assessable():
     equal = np.full(3000, 0.25)
     table = plant(num_poisoned=0).with_columns(mirror=equal, fct_draws=equal, grow=0 * equal)
@@ -109,7 +129,7 @@ def test_equal_images_are_not_assessable():
 def test_without_seeds_to_grow_from_the_signs_alone_are_counted():
     planted = plant(num_poisoned=0)
     table = replace(planted.with_columns(grow=np.zeros(3000)), metrics={"grow": {"num_seeds": 0}})
-    verdict = decide(Evidence(), table).verdict
+    verdict = decide(EVIDENCE, table).verdict
     assert verdict.verdict == "no evidence"
     assert verdict.reasons == ()
 
@@ -153,7 +173,7 @@ def test_what_grew_to_most_of_the_samples_learned_no_trigger():
         planted.with_columns(grow=planted.table.columns["grow"] + 6),
         metrics={"grow": {"coherence": 1.0}},
     )
-    verdict = decide(Evidence(), table).verdict
+    verdict = decide(EVIDENCE, table).verdict
     assert verdict.verdict == "no evidence"
     assert "grow grew to" in verdict.reasons[0]
 

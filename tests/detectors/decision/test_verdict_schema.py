@@ -21,7 +21,7 @@ from ray_defense.detectors.decision.verdict import (
 from tests.support.planted_evidence import plant
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "verdict.schema.json").read_text())
-POWER = Power((CanaryResult("square", True, 20, num_found=7, num_others=0, evidence=False),))
+POWER = Power((CanaryResult("square", True, 20, num_found=7, num_others=0, evidence=True),))
 
 
 def tables():
@@ -29,7 +29,7 @@ def tables():
     handed = planted.with_columns(mirror=np.abs(planted.table.columns["mirror"]))
     return {
         "evidence": planted.table,
-        "no evidence": plant(num_poisoned=0).table,
+        "no evidence": plant(6000, num_poisoned=0).table,
         "not assessable": replace(handed, metrics={}),
     }
 
