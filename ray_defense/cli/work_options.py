@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
+from ray_defense.core.progress import recording_events
 from ray_defense.execution.placement import ANYWHERE
 from ray_defense.execution.protocols import Backend
 
@@ -43,6 +44,7 @@ class WorkOptions:
     placements: tuple[str, ...]  # KEY=VALUE
     data_root: str | None
     quiet: bool
+    events: str | None = None  # a file
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "WorkOptions":
@@ -56,6 +58,7 @@ class WorkOptions:
             placements=tuple(getattr(options, "placement", ())),
             data_root=options.data_root,
             quiet=options.quiet,
+            events=options.events,
         )
 
     @contextlib.contextmanager
@@ -81,7 +84,10 @@ class WorkOptions:
                 "FFCV is not installed: shards are read by NumPy, with identical tensors",
                 file=sys.stderr,
             )
-        with showing_progress(quiet=quiet):
+        recording: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self.events is not None:
+            recording = recording_events(Path(self.events))
+        with showing_progress(quiet=quiet), recording:
             yield
 
     def where(self) -> dict[str, Any]:
@@ -180,12 +186,13 @@ def split_assignment(option: str, assignment: str, example: str) -> tuple[str, s
     return key, value
 
 
-def add_work_options(parser: CommandParser, *, executor: bool = True) -> None:
+def add_work_options(parser: CommandParser, *, executor: bool = True, store: bool = True) -> None:
     """Adds the options of `WorkOptions` but the recipe.
 
     Args:
         parser: The parser of a command.
         executor: Whether the command hands work to an executor.
+        store: Whether the user names the store.
     """
     parser.add_argument(
         "--set",
@@ -194,12 +201,13 @@ def add_work_options(parser: CommandParser, *, executor: bool = True) -> None:
         metavar="KEY=VALUE",
         help="replace a value: probe.epochs=4; repeatable",
     )
-    parser.add_argument(
-        "--store",
-        default=DEFAULT_STORE,
-        metavar="PLACE",
-        help="where results are kept: a directory, or a URI (s3://bucket/prefix)",
-    )
+    if store:
+        parser.add_argument(
+            "--store",
+            default=DEFAULT_STORE,
+            metavar="PLACE",
+            help="where results are kept: a directory, or a URI (s3://bucket/prefix)",
+        )
     if executor:
         parser.add_argument(
             "--executor", choices=("ray", "local"), default="ray", help="local: this process"
@@ -217,3 +225,6 @@ def add_work_options(parser: CommandParser, *, executor: bool = True) -> None:
         )
     parser.add_argument("--data-root", metavar="DIR", help="folder of downloaded datasets")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--events", metavar="FILE", help="append each step of progress to a file, as JSON lines"
+    )

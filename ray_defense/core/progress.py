@@ -2,8 +2,14 @@
 
 import contextlib
 import contextvars
+import json
+import logging
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_logger = logging.getLogger("ray_defense")
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,36 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report_progress(task: str, num_done: int, num_total: int, note: str = "") -> None:
-    """Tells the listener of this context, if it has one, how far a task is."""
+    """Tells the listener of this context, if it has one, how far a task is.
+
+    The logger `ray_defense` hears of each task when it ends, and at level DEBUG of every step.
+    """
+    event = ProgressEvent(task, num_done, num_total, note)
+    level = logging.INFO if num_done >= num_total else logging.DEBUG
+    _logger.log(level, "%s: %d of %d%s", task, num_done, num_total, f", {note}" if note else "")
     listener = _listener.get()
     if listener is not None:
-        listener(ProgressEvent(task, num_done, num_total, note))
+        listener(event)
+
+
+@contextlib.contextmanager
+def recording_events(path: Path) -> Iterator[None]:
+    """Appends the events of the body to a file, one JSON object a line; others hear them too.
+
+    Each has the seconds since the epoch (`time`), `task`, `num_done`, `num_total` and `note`.
+
+    Args:
+        path: The file; it is made if it is not there.
+    """
+    outer = _listener.get()
+    with open(path, "a", encoding="utf-8") as file:
+
+        def record(event: ProgressEvent) -> None:
+            line = {"time": round(time.time(), 3), **asdict(event)}
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            if outer is not None:
+                outer(event)
+
+        with listening(record):
+            yield
