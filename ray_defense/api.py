@@ -1,6 +1,7 @@
 """The library's front door: each call does one job on a recipe and returns its numbers."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,8 @@ from ray_defense.store.artifacts import Store
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+    from ray_defense.data.sources.protocol import Source
+    from ray_defense.reports.audit import Audit
     from ray_defense.studies.attack_strength import AttackStrength
     from ray_defense.studies.throughput import Throughput
     from ray_defense.sweeps.grid import Trial
@@ -128,6 +131,83 @@ def detect(
     where = Where(store, executor, backend, placement=placement)
     with _finished_plan(config, where, until="split") as (_, plan):
         return detection_of(plan)
+
+
+def audit(
+    data: "str | Path | Source",
+    *,
+    out: str | Path,
+    size: int | Literal["auto"] = "auto",
+    quick: bool = False,
+    power: Sequence[int] = (),
+    seed: int = 0,
+    executor: Literal["local", "ray"] | Executor = "local",
+    backend: Backend = "auto",
+    placement: Placement = ANYWHERE,
+    overrides: Mapping[str, Any] | None = None,
+    command: str = "",
+) -> "Audit":
+    """Says whether a training set holds a backdoor, and writes tables and a report about it.
+
+    The data are read and never changed. All work is kept in `<out>/store`, so the same call goes on
+    where it was killed.
+
+    Args:
+        data: The path of the images in any form that `recognize` knows, or a source.
+        out: The folder of the audit; it is made, and may hold an earlier audit.
+        size: The side that images are resized to, in pixels; "auto" chooses it from the data.
+        quick: Whether only the fastest detectors are used.
+        power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
+            and costs as much time as six more audits for each number.
+        seed: Of all draws.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        overrides: Values by dotted path that replace values of the chosen configuration.
+        command: What the manifest says how to do the same again; empty for this call.
+
+    Raises:
+        InputError: For data or a folder that cannot be worked with.
+        RunError: For work that could not be finished.
+    """
+    from ray_defense.data.image_sides import measured_side
+    from ray_defense.pipeline.audit import STORE_FOLDER, AuditRequest, check_free, write_audit
+    from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
+
+    folder = Path(os.path.abspath(os.path.expanduser(out)))
+    check_free(folder)
+    source, recognized = _recognized(data)
+    settings = AuditSettings(
+        quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
+    )
+    planned = plan_audit(
+        source, len(source.labels("train")), measured_side(source), settings=settings
+    )
+    config = configured_recipe(planned.recipe, overrides)
+    where = Where(folder / STORE_FOLDER, executor, backend, placement=placement)
+    with _opened(None, where) as (store, opened_executor):
+        plan = plan_recipe(config, store)
+        cached = [artifact.exists for artifact in plan.artifacts("split").values()]
+        if not all(cached):
+            check_recipe(config)
+        plan = run_plan(plan, opened_executor, "split")
+        request = AuditRequest(
+            data=str(data),
+            command=command or f"ray_defense.audit({str(data)!r}, out={str(out)!r})",
+            sentences=(*recognized, *planned.sentences),
+            num_cached=sum(cached),
+        )
+        return write_audit(plan, folder, request)
+
+
+def _recognized(data: "str | Path | Source") -> "tuple[Source, tuple[str, ...]]":
+    """Returns the source of some data, and what was recognized."""
+    if not isinstance(data, str | Path):
+        return data, ()
+    from ray_defense.data.sources.recognize import recognize
+
+    recognized = recognize(data)
+    return recognized.source, recognized.sentences
 
 
 def defend(

@@ -38,9 +38,7 @@ class SmallResNet:
         return FeatureClassifier(extractor, nn.Linear(4 * self.width, num_classes))
 
 
-def build_small_extractor(
-    width: int, num_channels: int, num_halvings: int = 1
-) -> "nn.Sequential":
+def build_small_extractor(width: int, num_channels: int, num_halvings: int = 1) -> "nn.Sequential":
     """Returns the layers up to the features, initialized from torch's global generator.
 
     Args:

@@ -43,6 +43,10 @@ COMMANDS: dict[str, CommandEntry] = {
         "say whether there is evidence of a backdoor, which samples are flagged, and how sure",
         "detect.DETECT",
     ),
+    "audit": CommandEntry(
+        "say whether there is a backdoor in a folder or file of images, and write tables about it",
+        "audit.AUDIT",
+    ),
     "defend": CommandEntry(
         "make the split and the defended models of a recipe, without a look at truth or test set",
         "defend.DEFEND",

@@ -1,0 +1,155 @@
+"""The recipe of an audit: size, networks and lengths of training are chosen from the data and said.
+
+The rules look at the number and the size of the images alone, never at labels or scores.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+from ray_defense.data.sources.protocol import Source
+from ray_defense.detectors.fct_draws import FctDraws
+from ray_defense.detectors.grow import Grow
+from ray_defense.detectors.mirror import Mirror
+from ray_defense.detectors.probe import ProbeConfig
+from ray_defense.detectors.protocol import Detector
+from ray_defense.models.small_resnet import SmallResNet
+from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
+from ray_defense.models.small_resnet_deep_stem import SmallResNetDeepStem
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.pipeline.recipes.own_images import folder
+from ray_defense.stages.canaries import CanaryConfig
+from ray_defense.stages.detect import DetectConfig
+
+SIZES = (32, 64, 128, 224)  # pixels a side
+_HALVINGS = {32: 1, 64: 2, 128: 3, 224: 3}  # of the stem, so that a step costs about the same
+FEW_SAMPLES = 8000  # below, networks are trained in more folds, and on noisy views
+_NOISE = 6.0  # of 255 levels
+_LABEL_SAMPLES = 80_000  # images that a network sees in all while it learns labels
+_MOST_EPOCHS = 40
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What a user may decide about an audit.
+
+    Attributes:
+        quick: Whether only the fastest detectors are used.
+        size: The side that images are resized to, in pixels; None chooses it from the data.
+        power: How many canaries are planted in each copy; empty measures no power.
+        seed: Of the run.
+    """
+
+    quick: bool = False
+    size: int | None = None
+    power: tuple[int, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """The recipe of an audit, and the sentences that say what was chosen and why."""
+
+    recipe: Recipe
+    sentences: tuple[str, ...]
+
+
+def plan_audit(
+    source: Source, num_samples: int, side: int | None, settings: AuditSettings
+) -> AuditPlan:
+    """Returns the recipe of an audit.
+
+    Args:
+        source: The images; its field `size` is replaced.
+        num_samples: Training images.
+        side: The median of their shorter sides in pixels; None where it is not known.
+        settings: What the user decided.
+    """
+    given_size: int = getattr(source, "size", SIZES[0])
+    if settings.size is not None:
+        size = settings.size
+        reason = "as asked for"
+    elif side is not None:
+        size = choose_size(side)
+        reason = f"half of them have a shorter side of at most {side}"
+    else:
+        size = given_size
+        reason = "the size of the source"
+    sized: Any = source
+    if size != given_size:
+        sized = replace(sized, size=size)
+    halvings = choose_halvings(size)
+    few = num_samples < FEW_SAMPLES
+    base = folder()
+    config = replace(
+        base,
+        name="audit",
+        seed=settings.seed,
+        source=sized,
+        probe=_probe(base.probe, num_samples, halvings),
+        detect=DetectConfig(_detectors(halvings, few=few, quick=settings.quick)),
+        decide=_decision(base.decide, quick=settings.quick),
+        canaries=CanaryConfig(sizes=settings.power),
+        backdoored=None,
+        defenses=(),
+    )
+    names = ", ".join(detector.name for detector in config.detect.detectors)
+    sentences = [
+        f"{num_samples:,} training images are looked at with {size} pixels a side ({reason})",
+        f"detectors: {names}",
+    ]
+    if few:
+        sentences.append(
+            f"fewer than {FEW_SAMPLES:,} images: networks are trained in more folds, on noisy views"
+        )
+    if not settings.power:
+        sentences.append("the power of the verdict is not measured")
+    return AuditPlan(config, tuple(sentences))
+
+
+def choose_size(side: int) -> int:
+    """Returns the smallest of `SIZES` that is no smaller than a side, or the largest of them."""
+    for size in SIZES:
+        if side <= size:
+            return size
+    return SIZES[-1]
+
+
+def choose_halvings(size: int) -> int:
+    """Returns how often the stem of the networks halves images of a size."""
+    return _HALVINGS[choose_size(size)]
+
+
+def _detectors(halvings: int, *, few: bool, quick: bool) -> tuple[Detector, ...]:
+    network: Any = SmallResNetCoordinates()
+    if halvings > 1:
+        network = SmallResNetDeepStem(num_halvings=halvings, coordinates=True)
+    mirror = Mirror()
+    grow = Grow()
+    training = replace(mirror.training, model=network)
+    growing = replace(grow.training, model=network)
+    if few:
+        training = replace(training, folds=4, noise=_NOISE)
+        growing = replace(growing, noise=_NOISE)
+    if quick:
+        training = replace(training, folds=2, steps=160)
+        growing = replace(growing, folds=2, steps=160)
+    mirror = replace(mirror, training=training)
+    grow = replace(grow, training=growing)
+    if quick:
+        return (mirror, grow)
+    return (mirror, FctDraws(), grow)
+
+
+def _decision(decide: Any, *, quick: bool) -> Any:
+    if quick:
+        return replace(decide, one_sided=(), trusted_by=("mirror",))
+    return decide
+
+
+def _probe(probe: ProbeConfig, num_samples: int, halvings: int) -> ProbeConfig:
+    network: Any = SmallResNet()
+    if halvings > 1:
+        network = SmallResNetDeepStem(num_halvings=halvings)
+    epochs = min(_MOST_EPOCHS, max(4, ceil(_LABEL_SAMPLES / max(1, num_samples))))
+    return replace(probe, model=network, epochs=epochs)
