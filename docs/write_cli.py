@@ -36,9 +36,9 @@ def command_section(name: str) -> str:
         if action.option_strings:
             rows.append(option_row(action))
         else:
-            optional = action.nargs == "*"
             word = action.dest.upper()
-            positional_words.append(f"[{word} ...]" if optional else word)
+            forms = {"*": f"[{word} ...]", "?": f"[{word}]"}
+            positional_words.append(forms.get(str(action.nargs), word))
             rows.append(f"| `{word}` | {table_cell(action)} |")
     usage = " ".join(["./run.sh", name, *positional_words])
     if rows:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE = "digits_badnets"
 DEFAULT_STORE = "./store"
 RECIPES_HELP = "one of the recipes that `ray-defense list` names"
+_CONFIG_HELP = "the recipe as a file, JSON or YAML: what --print-config wrote"
 # What Ray reads in the process of a command; a program with this library may want it otherwise.
 _RAY_IN_COMMANDS = {
     "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the connection starts no other Ray
@@ -36,7 +37,8 @@ _RAY_IN_COMMANDS = {
 class WorkOptions:
     """What a command runs, and where."""
 
-    recipe: str
+    recipe: str | None  # its name
+    config: str | None  # the file that describes the recipe, where it has no name
     assignments: tuple[str, ...]  # KEY=VALUE, of --set
     store: str
     executor: str
@@ -51,6 +53,7 @@ class WorkOptions:
         """Returns the options that a parser of `add_work_options` read."""
         return cls(
             recipe=options.recipe,
+            config=getattr(options, "config", None),
             assignments=tuple(options.set),
             store=options.store,
             executor=getattr(options, "executor", "local"),
@@ -130,6 +133,27 @@ class WorkOptions:
             )
         return self.store
 
+    def _base(self) -> "Recipe":
+        """Returns the recipe that is named, or that a file describes."""
+        from ray_defense.pipeline.recipes import RECIPES, named_recipe
+
+        if self.config is None:
+            if self.recipe is None:
+                raise InputError("name a recipe (see ray-defense list), or --config FILE")
+            if self.recipe not in RECIPES and Path(self.recipe).is_file():
+                raise InputError(
+                    f"{self.recipe!r} is a file and no recipe: read it with --config {self.recipe}"
+                )
+            return named_recipe(self.recipe)
+        if self.recipe is not None:
+            raise InputError(
+                f"--config {self.config}: the recipe is already chosen, it is {self.recipe}; leave "
+                "one of the two out"
+            )
+        from ray_defense.pipeline.config_file import read_recipe
+
+        return read_recipe(self.config)
+
     def configured(self, **chosen: str | None) -> "Recipe":
         """Returns the recipe with what `--set` replaces.
 
@@ -139,9 +163,7 @@ class WorkOptions:
         Raises:
             InputError: For an unknown recipe, key or value, or a unit that is chosen twice.
         """
-        from ray_defense.pipeline.recipes import named_recipe
-
-        config = named_recipe(self.recipe)
+        config = self._base()
         for key, name in chosen.items():
             if name is not None:
                 config = override(config, key, name)
@@ -154,6 +176,12 @@ class WorkOptions:
                 )
             config = override(config, key, value)
         return config
+
+
+def add_recipe_options(parser: CommandParser) -> None:
+    """Adds the recipe of `WorkOptions`: a name, or a file."""
+    parser.add_argument("recipe", nargs="?", help=RECIPES_HELP)
+    parser.add_argument("--config", metavar="FILE", help=_CONFIG_HELP)
 
 
 def add_print_config_option(parser: CommandParser) -> None:

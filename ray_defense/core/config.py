@@ -15,6 +15,8 @@ from ray_defense.core.errors import InputError, look_up, unknown_name
 
 Config = TypeVar("Config")
 
+_KIND = "kind"  # the key of plain data that names a registered unit
+
 
 def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
     """Returns a dataclass field whose value is chosen by name from a registry.
@@ -33,7 +35,7 @@ def to_plain(value: Any) -> Any:
         plain: dict[str, Any] = {}
         name = getattr(value, "name", None)
         if isinstance(getattr(type(value), "name", None), str):
-            plain["kind"] = name
+            plain[_KIND] = name
         for field in dataclasses.fields(value):
             plain[field.name] = to_plain(getattr(value, field.name))
         return plain
@@ -44,6 +46,22 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def from_plain(kind: type[Config], plain: Any) -> Config:
+    """Returns the configuration that `to_plain` described.
+
+    Args:
+        kind: The dataclass of the whole configuration.
+        plain: What `to_plain` returned, or a part of it: a key that is left out has the default of
+            its unit. The name of a registered unit stands for that unit with its defaults.
+
+    Raises:
+        InputError: If a key is unknown (the message suggests the nearest one) or missing, or a
+            value does not fit its field.
+    """
+    described: Config = _described_at(kind, plain, "")
+    return described
 
 
 def canonical_json(value: Any) -> str:
@@ -75,6 +93,71 @@ def override(config: Config, path: str, value: Any) -> Config:
     """
     new: Config = _override_at(config, path.split("."), path, value)
     return new
+
+
+def _described_at(kind: Any, plain: Any, path: str) -> Any:
+    """Returns the dataclass `kind` that `plain` describes, which stands at `path`."""
+    owner = path or kind.__name__
+    if not isinstance(plain, Mapping):
+        raise InputError(f"{owner} must be an object with keys, not {plain!r}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in plain.items():
+        if key == _KIND and key not in fields:
+            if value != getattr(kind, "name", None):
+                raise InputError(f"{owner} must be a {kind.__name__}, not of the kind {value!r}")
+            continue
+        if key not in fields:
+            raise unknown_name(f"configuration key (in {owner})", key, fields)
+        registry = fields[key].metadata.get("registry")
+        place = f"{path}.{key}" if path else key
+        if registry is None:
+            values[key] = _described_value(hints[key], place, value)
+        else:
+            values[key] = _described_units(registry, hints[key], place, value)
+    for name, field in fields.items():
+        has_default = field.default is not dataclasses.MISSING
+        has_default = has_default or field.default_factory is not dataclasses.MISSING
+        if name not in values and not has_default:
+            raise InputError(f"{owner} needs the key {name!r}")
+    return kind(**values)
+
+
+def _described_value(hint: Any, path: str, value: Any) -> Any:
+    """Returns the value of a field that is no registered unit."""
+    options = typing.get_args(hint)
+    if value is None and type(None) in options:
+        return None
+    for option in (hint, *options):
+        if dataclasses.is_dataclass(option):
+            return _described_at(option, value, path)
+    return _convert(hint, path, value)
+
+
+def _described_units(registry: Mapping[str, Any], hint: Any, path: str, value: Any) -> Any:
+    """Returns the unit, or for a tuple field the units, that a plain value describes."""
+    if typing.get_origin(hint) is not tuple:
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        return _described_unit(registry, path, value)
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{path} must be a list, not {value!r}")
+    return tuple(_described_unit(registry, path, item) for item in value)
+
+
+def _described_unit(registry: Mapping[str, Any], path: str, value: Any) -> Any:
+    word = path.rsplit(".", 1)[-1]
+    if not isinstance(value, Mapping):
+        return _unit(registry, word, path, value)
+    if _KIND not in value:
+        kinds = _kinds_of_values(registry)
+        if len(kinds) == 1:  # a registry of values, `NORMALIZATIONS`
+            return _described_at(kinds.pop(), value, path)
+        raise InputError(f"{path} needs the key {_KIND!r}: one of {', '.join(sorted(registry))}")
+    entry = look_up(registry, word, value[_KIND])
+    parameters = {key: item for key, item in value.items() if key != _KIND}
+    return _described_at(entry if isinstance(entry, type) else type(entry), parameters, path)
 
 
 def _override_at(config: Any, parts: Sequence[str], path: str, value: Any) -> Any:
@@ -202,6 +285,8 @@ def _convert(hint: Any, path: str, value: Any) -> Any:
                 others.append(option)
         return _convert(others[0], path, value)
     if hint is str or hint is Path:
+        if not isinstance(value, str | Path):
+            raise InputError(f"{path} must be {_type_name(hint)}, not {value!r}")
         return hint(value)
     if isinstance(value, str):
         value = _parse(hint, path, value)

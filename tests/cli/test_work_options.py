@@ -156,3 +156,35 @@ def test_a_store_whose_path_is_not_utf_8_is_refused_in_one_line(
     shown = capsys.readouterr().err
     assert "the path of the store is not UTF-8" in shown
     assert shown.count("\n") == 1
+
+
+def test_a_printed_configuration_is_a_recipe_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["run", "digits_badnets", "--set", "seed=5", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    file = tmp_path / "recipe.json"
+    file.write_text(printed)
+    assert main(["detect", "--config", str(file), "--print-config"]) == 0
+    assert capsys.readouterr().out == printed
+    calls = replace_call(monkeypatch, "run", lambda recipe, **options: make_result())
+    assert main(["run", "--config", str(file), "--set", "seed=6", "--store", str(tmp_path)]) == 0
+    assert calls.arguments == [(override(RECIPES["digits_badnets"](), "seed", 6),)]
+
+
+@pytest.mark.parametrize("command", ["run", "detect", "defend", "report", "sweep"])
+def test_a_recipe_is_named_or_read_from_a_file_and_never_both(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    forbid_work(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("name: mine")
+    assert main([command, "--executor", "local"][: 1 if command == "report" else 3]) == 2
+    assert "name a recipe (see ray-defense list), or --config FILE" in capsys.readouterr().err
+    assert main([command, "mine.yaml"]) == 2
+    assert "is a file and no recipe: read it with --config mine.yaml" in capsys.readouterr().err
+    assert main([command, "digits_badnets", "--config", "mine.yaml"]) == 2
+    assert "the recipe is already chosen, it is digits_badnets" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Configuration as plain data, as a fingerprint, and with one field replaced."""
 
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.attacks.blend_signal import BlendSignal
 from ray_defense.attacks.targets import AllToOne
-from ray_defense.core.config import canonical_json, fingerprint, override, to_plain
+from ray_defense.core.config import canonical_json, fingerprint, from_plain, override, to_plain
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.defenses.d_br import BackdoorRemoval
@@ -30,6 +31,16 @@ from ray_defense.transforms.no_augmentation import NoAugment
 from ray_defense.transforms.rotate import Rotate
 
 DEMO = RECIPES["digits_badnets"]()
+UNITS = {  # the package of each registry
+    "ATTACKS": "ray_defense.attacks",
+    "TRANSFORMS": "ray_defense.transforms",
+    "AUGMENTATIONS": "ray_defense.transforms",
+    "DETECTORS": "ray_defense.detectors",
+    "DECISIONS": "ray_defense.detectors.decision",
+    "DEFENSES": "ray_defense.defenses",
+    "MODELS": "ray_defense.models",
+    "SOURCES": "ray_defense.data.sources",
+}
 DARK = Normalization((0.1, 0.1, 0.1), (0.2, 0.2, 0.2))
 
 
@@ -222,7 +233,7 @@ def test_an_optional_number_takes_a_number_and_none():
         ("d_br.keeps", "last", "unknown configuration key (in d_br) 'keeps': did you mean 'keep'"),
         ("d_br.steps", "relearn,unlern", "did you mean 'unlearn'"),
         ("detect.fct.reduce", "none", "quantile in [0, 1], not 'none'"),
-        ("detect.fct.reduce", None, "quantile in [0, 1], not 'None'"),
+        ("detect.fct.reduce", None, "must be str, not None"),
         ("detect.fct.reduce", "2", "2.0"),
         ("probe.epochs", "many", "probe.epochs must be int, not 'many'"),
         ("probe.epochs", "2.5", "must be int, not 2.5"),
@@ -305,3 +316,49 @@ def test_naming_units_keeps_the_parameters_of_those_that_are_there():
     turned = override(DEMO, "detect.fct.tau", (Rotate(30.0),))
     (fct,) = override(turned, "detect.fct.tau", "affine,rotate").detect.detectors
     assert fct.tau == (Affine(), Rotate(30.0))
+
+
+@pytest.mark.parametrize("recipe", [make() for make in RECIPES.values()], ids=list(RECIPES))
+def test_what_a_configuration_becomes_as_plain_data_is_read_back(recipe: Recipe):
+    assert from_plain(Recipe, json.loads(json.dumps(to_plain(recipe)))) == recipe
+
+
+@pytest.mark.parametrize("registry", UNITS, ids=str)
+def test_every_unit_is_read_back_from_plain_data(registry: str):
+    module = importlib.import_module(UNITS[registry])
+    units = getattr(module, registry)
+    for name in units:
+        unit = units[name]() if isinstance(units[name], type) else units[name]
+        plain = json.loads(json.dumps(to_plain(unit)))
+        plain.pop("kind", None)
+        assert from_plain(type(unit), plain) == unit, name
+
+
+def test_keys_that_are_left_out_have_the_defaults_of_their_unit():
+    plain = {"name": "mine", "source": {"kind": "parquet", "size": 64}, "attack": "badnets"}
+    assert from_plain(Recipe, plain) == Recipe("mine", source=Parquet(size=64), attack=BadNets())
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({}, "Recipe needs the key 'name'"),
+        ([], "Recipe must be an object with keys, not []"),
+        ({"name": ["x"]}, "name must be str, not ['x']"),
+        ({"name": "x", "sede": 1}, "unknown configuration key (in Recipe) 'sede': did you mean"),
+        ({"name": "x", "seed": 1.5}, "seed must be int, not 1.5"),
+        ({"name": "x", "probe": None}, "probe must be an object with keys, not None"),
+        ({"name": "x", "probe": {"epoch": 1}}, "(in probe) 'epoch': did you mean 'epochs'"),
+        ({"name": "x", "source": {"size": 64}}, "source needs the key 'kind': one of cifar10"),
+        ({"name": "x", "source": {"kind": "parket"}}, "unknown source 'parket': did you mean"),
+        ({"name": "x", "source": {"kind": ["parquet"]}}, "unknown source ['parquet']"),
+        ({"name": "x", "source": 3}, "source must be one of cifar10"),
+        ({"name": "x", "defenses": "d_st"}, "defenses must be a list, not 'd_st'"),
+        ({"name": "x", "defenses": [{"kind": "d_st", "epoch": 1}]}, "(in defenses) 'epoch'"),
+        ({"name": "x", "normalization": {"mean": [0, 0, 0]}}, "normalization needs the key 'std'"),
+    ],
+)
+def test_plain_data_that_describes_nothing_is_refused(plain: Any, message: str):
+    with pytest.raises(InputError) as error:
+        from_plain(Recipe, plain)
+    assert message in str(error.value)

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.cli.work_options import RECIPES_HELP, WorkOptions, add_work_options
+from ray_defense.cli.work_options import WorkOptions, add_recipe_options, add_work_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +16,7 @@ class DefendCommand:
     """Prints the counts of the split, what to doubt, and where split and models are."""
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("recipe", help=RECIPES_HELP)
+        add_recipe_options(parser)
         add_work_options(parser)
 
     def execute(self, options: argparse.Namespace) -> int:

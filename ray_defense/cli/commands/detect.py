@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import (
-    RECIPES_HELP,
     WorkOptions,
     add_print_config_option,
+    add_recipe_options,
     add_work_options,
     print_config,
 )
@@ -25,7 +25,7 @@ class DetectCommand:
     """Prints the verdict, what each column of the evidence contributed, and where the files are."""
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("recipe", help=RECIPES_HELP)
+        add_recipe_options(parser)
         add_work_options(parser)
         add_print_config_option(parser)
 

@@ -3,14 +3,14 @@
 import argparse
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.cli.work_options import RECIPES_HELP, WorkOptions, add_work_options
+from ray_defense.cli.work_options import WorkOptions, add_recipe_options, add_work_options
 
 
 class ReportCommand:
     """Writes report and result of a finished run and prints its table."""
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("recipe", help=RECIPES_HELP)
+        add_recipe_options(parser)
         add_work_options(parser, executor=False)
 
     def execute(self, options: argparse.Namespace) -> int:

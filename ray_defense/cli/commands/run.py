@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import (
     DEFAULT_RECIPE,
-    RECIPES_HELP,
     WorkOptions,
     add_print_config_option,
+    add_recipe_options,
     add_work_options,
     print_config,
 )
@@ -22,7 +22,7 @@ class RunCommand:
 
     def add_options(self, parser: CommandParser) -> None:
         if self.fixed_recipe is None:
-            parser.add_argument("recipe", help=RECIPES_HELP)
+            add_recipe_options(parser)
         add_work_options(parser)
         add_print_config_option(parser)
 

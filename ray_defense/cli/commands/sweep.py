@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.cli.work_options import RECIPES_HELP, WorkOptions, add_work_options
+from ray_defense.cli.work_options import WorkOptions, add_recipe_options, add_work_options
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError, look_up
 
@@ -18,7 +18,7 @@ class SweepCommand:
     """Prints the plan and, unless only that is wanted, runs it and prints the table."""
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("recipe", help=RECIPES_HELP)
+        add_recipe_options(parser)
         add_work_options(parser)
         parser.add_argument(
             "--grid",
