@@ -5,19 +5,36 @@ from typing import TYPE_CHECKING, Any
 from ray_defense.core.version import VERSION
 
 if TYPE_CHECKING:
-    from ray_defense.api import defend, detect, read_shards, report, run, sweep
+    from ray_defense.api import (
+        audit,
+        defend,
+        detect,
+        load_model,
+        read_shards,
+        recipe,
+        report,
+        run,
+        sweep,
+    )
+    from ray_defense.core.config import override
     from ray_defense.core.errors import InputError, RunError
+    from ray_defense.reports.audit import Audit
     from ray_defense.reports.detection import Detection
     from ray_defense.reports.result import Result
 
 __all__ = [
+    "Audit",
     "Detection",
     "InputError",
     "Result",
     "RunError",
+    "audit",
     "defend",
     "detect",
+    "load_model",
+    "override",
     "read_shards",
+    "recipe",
     "report",
     "run",
     "sweep",
@@ -25,10 +42,12 @@ __all__ = [
 __version__ = VERSION
 
 _MODULES = {
+    "Audit": "ray_defense.reports.audit",
     "Detection": "ray_defense.reports.detection",
     "InputError": "ray_defense.core.errors",
     "Result": "ray_defense.reports.result",
     "RunError": "ray_defense.core.errors",
+    "override": "ray_defense.core.config",
 }
 
 

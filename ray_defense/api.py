@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ray_defense.data.sources.protocol import Source
     from ray_defense.reports.audit import Audit
+    from ray_defense.stages.trained_model import ClassifierOfImages
     from ray_defense.studies.attack_strength import AttackStrength
     from ray_defense.studies.throughput import Throughput
     from ray_defense.sweeps.grid import Trial
@@ -421,6 +422,29 @@ def read_shards(directory: str | Path) -> "Dataset":
     connect()  # Ray would start by itself, in the current directory
 
     return datasets.read_shards(directory)
+
+
+def load_model(path: str | Path) -> "ClassifierOfImages":
+    """Returns a model that a run trained: float images [B, 3, H, W] in [0, 1] in, logits out.
+
+    Args:
+        path: The folder of the model, such as `result.artifacts["d_br"]`, or its weights file.
+
+    Raises:
+        InputError: If there is no model of a finished run.
+    """
+    from ray_defense.stages.trained_model import load_trained_model
+
+    return load_trained_model(Path(os.path.abspath(os.path.expanduser(path))))
+
+
+def recipe(name: str) -> Recipe:
+    """Returns the recipe of a name, to look at and to change with `override`.
+
+    Raises:
+        InputError: For an unknown name; the message suggests the nearest one.
+    """
+    return named_recipe(name)
 
 
 def configured_recipe(recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:

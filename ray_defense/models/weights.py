@@ -82,3 +82,22 @@ def load_model(path: Path, config: Model, num_classes: int) -> FeatureClassifier
     model = build_model(config, num_classes, seed=0)
     load_weights(path, model)
     return model
+
+
+def num_classes_of(path: Path) -> int:
+    """Returns how many classes the classifier of a weights file has, from its header.
+
+    Raises:
+        InputError: If the file is not a whole safetensors file of a classifier.
+    """
+    name = "classifier.weight"
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            if name not in file.keys():
+                raise InputError(f"{path} holds no {name!r}: give the weights of a classifier")
+            shape: list[int] = file.get_slice(name).get_shape()
+    except safetensors.SafetensorError as error:
+        raise InputError(
+            f"{path} is not a whole safetensors file ({error}): make it again"
+        ) from None
+    return shape[0]

@@ -1,11 +1,16 @@
 """The whole path on 256 images in this process: its numbers, its artifacts, running it again."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
+from PIL import Image
 
 import ray_defense
 from ray_defense.core.config import override
@@ -134,3 +139,37 @@ def test_more_workers_than_the_local_executor_has_are_refused(digits: Path, tmp_
 def test_an_unknown_recipe_is_refused_with_the_nearest_name(tmp_path: Path):
     with pytest.raises(InputError, match="digits_badnets"):
         ray_defense.run("digit_badnets", store=tmp_path)
+
+
+def test_a_loaded_model_classifies_test_images_as_the_evaluation_says(first: Result, digits: Path):
+    table = pq.read_table(digits / "test.parquet")
+    images = []
+    for data in table["image"].to_pylist():
+        images.append(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    labels = table["label"].to_numpy()
+    for name in ("backdoored", "d_br", "d_st"):
+        model = ray_defense.load_model(first.artifacts[name])
+        assert not model.training
+        with torch.no_grad():
+            predicted = model(batch).argmax(1).numpy()
+        accuracy = float((predicted == labels).mean())
+        assert accuracy == pytest.approx(first.models[name].acc, abs=1e-6)
+    folder = Path(first.artifacts["d_br"])
+    repaired = ray_defense.load_model(folder)
+    from_file = ray_defense.load_model(folder / "model.safetensors")
+    with torch.no_grad():
+        assert torch.equal(from_file(batch[:2]), repaired(batch[:2]))
+
+
+def test_a_folder_without_a_model_is_refused(first: Result, tmp_path: Path):
+    for folder in (tmp_path, tmp_path / "none", Path(first.artifacts["split"])):
+        with pytest.raises(InputError, match="no model of a finished run"):
+            ray_defense.load_model(folder)
+
+
+def test_everything_that_is_exported_is_there_and_named():
+    for name in ray_defense.__all__:
+        assert getattr(ray_defense, name).__name__ == name
+        assert name in dir(ray_defense)
+    assert ray_defense.override(ray_defense.recipe("digits_badnets"), "seed", 3).seed == 3
