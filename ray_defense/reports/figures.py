@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # importing matplotlib writes its caches to the user's home
 CLEAN_COLOR = "#2f6690"
 POISONED_COLOR = "#c8553d"
 NEUTRAL_COLOR = "#5b6470"
+MIN_PHOTOGRAPH = 96  # pixels of the longer side: a smaller picture is shown pixel by pixel
+MAX_POINTS = 3000  # a map of points draws no more of either kind
 MAX_NAMED_CLASSES = 25  # more do not fit: the axis then counts classes instead of naming them
 NUM_BINS = 60
 MAX_SCORE_RATIO = 1e9  # of the largest score to the smallest one on a logarithmic axis
@@ -43,6 +45,19 @@ def png_uri(image: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def thumbnail_uri(image: np.ndarray) -> str:
+    """Returns `image`, uint8 [H, W, 3], as a data URI for a page of many pictures.
+
+    A picture of less than MIN_PHOTOGRAPH pixels a side is a PNG, exact to the pixel, a larger one a
+    JPEG of good quality, which takes a tenth of the bytes.
+    """
+    if max(image.shape[:2]) < MIN_PHOTOGRAPH:
+        return png_uri(image)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def svg_uri(svg: str) -> str:
@@ -224,6 +239,39 @@ def draw_repair_curve(
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=2)
 
     return as_svg(draw, 9.0, 2.8)
+
+
+def draw_points(points: np.ndarray, flagged: np.ndarray) -> str:
+    """Returns the SVG map of samples in the plane, the flagged ones drawn over the others.
+
+    Of more than MAX_POINTS samples of a kind it draws as many, evenly chosen in their order.
+
+    Args:
+        points: The place of each sample, float [N, 2].
+        flagged: Which samples are flagged, bool [N].
+    """
+
+    def draw_kind(axes: "Axes", places: np.ndarray, label: str, color: str, size: float) -> None:
+        chosen = np.linspace(0, len(places) - 1, min(len(places), MAX_POINTS)).astype(int)
+        axes.scatter(
+            places[chosen, 0],
+            places[chosen, 1],
+            s=size,
+            color=color,
+            alpha=0.55,
+            linewidths=0,
+            label=f"{label} ({len(places):,})",
+        )
+
+    def draw(axes: "Axes") -> None:
+        draw_kind(axes, points[~flagged], "not flagged", CLEAN_COLOR, 7)
+        draw_kind(axes, points[flagged], "flagged", POISONED_COLOR, 14)
+        axes.set(xlabel="first axis", ylabel="second axis")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2, markerscale=1.6)
+
+    return as_svg(draw, 5.6, 4.4)
 
 
 def histogram_bins(scores: np.ndarray) -> tuple[np.ndarray, float | None]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ray_defense.reports.figures import png_uri, svg_uri
 
@@ -18,7 +18,7 @@ def load_template(name: str) -> Template:
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_escape_unprintable,
+        finalize=escape_unprintable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -26,6 +26,8 @@ def load_template(name: str) -> Template:
     environment.filters["interval"] = _format_interval
     environment.filters["number"] = _format_number
     environment.filters["duration"] = _format_duration
+    environment.filters["cut"] = cut
+    environment.filters["small"] = _format_small
     environment.filters["png"] = png_uri
     environment.filters["svg"] = svg_uri
     return environment.get_template(name)
@@ -38,7 +40,7 @@ def format_percent(rate: float | None) -> str:
     return f"{100 * rate:.1f}\xa0%"
 
 
-def _escape_unprintable(value: Any) -> Any:
+def escape_unprintable(value: Any) -> Any:
     """Returns a text with its unprintable characters written out as Python does; else the value.
 
     Such characters are newlines, terminal escapes, marks that reverse the direction of writing and
@@ -55,6 +57,19 @@ def _escape_unprintable(value: Any) -> Any:
     return "".join(shown)
 
 
+def cut(text: str, longest: int = 160) -> str:
+    """Returns a text, or its beginning and its end where it has more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def shown_bytes(text: str) -> int:
+    """Returns how many bytes a text takes in a page, in which some characters are written out."""
+    return len(escape(escape_unprintable(text)).encode())
+
+
 def _format_interval(bounds: list[float] | None) -> str:
     if bounds is None or None in bounds:
         return ""
@@ -67,6 +82,11 @@ def _format_number(value: float | None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}"
+
+
+def _format_small(value: float | None) -> str:
+    """Returns a value of which the order of magnitude counts, such as a p-value."""
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _format_duration(seconds: float) -> str:
