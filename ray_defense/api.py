@@ -181,9 +181,8 @@ def audit(
     settings = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
     )
-    planned = plan_audit(
-        source, len(source.labels("train")), measured_side(source), settings=settings
-    )
+    side = measured_side(source)
+    planned = plan_audit(source, len(source.labels("train")), side, settings=settings)
     config = configured_recipe(planned.recipe, overrides)
     where = Where(folder / STORE_FOLDER, executor, backend, placement=placement)
     with _opened(None, where) as (store, opened_executor):
@@ -195,20 +194,21 @@ def audit(
         request = AuditRequest(
             data=str(data),
             command=command or f"ray_defense.audit({str(data)!r}, out={str(out)!r})",
-            sentences=(*recognized, *planned.sentences),
+            choices={**recognized, **planned.choices},
+            side=side,
             num_cached=sum(cached),
         )
         return write_audit(plan, folder, request)
 
 
-def _recognized(data: "str | Path | Source") -> "tuple[Source, tuple[str, ...]]":
+def _recognized(data: "str | Path | Source") -> "tuple[Source, dict[str, str]]":
     """Returns the source of some data, and what was recognized."""
     if not isinstance(data, str | Path):
-        return data, ()
+        return data, {}
     from ray_defense.data.sources.recognize import recognize
 
     recognized = recognize(data)
-    return recognized.source, recognized.sentences
+    return recognized.source, {"data": "; ".join(recognized.sentences)}
 
 
 def defend(

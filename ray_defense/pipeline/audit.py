@@ -2,12 +2,10 @@
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import InputError
@@ -15,7 +13,6 @@ from ray_defense.core.files import write_bytes
 from ray_defense.core.version import VERSION
 from ray_defense.core.versions import installed_versions
 from ray_defense.pipeline.plan import Plan
-from ray_defense.pipeline.run import detection_of
 from ray_defense.reports.audit import Audit, headline_of
 from ray_defense.reports.detection import Detection
 from ray_defense.store.checked_files import read_checked_bytes
@@ -30,13 +27,15 @@ class AuditRequest:
     Attributes:
         data: The data as the user named them.
         command: That does the same again.
-        sentences: What was recognized and chosen.
+        choices: What was recognized and chosen, in words by what it is about.
+        side: The median of the shorter sides of the images in pixels; None where it is not known.
         num_cached: Stages that the store held already.
     """
 
     data: str
     command: str
-    sentences: tuple[str, ...]
+    choices: Mapping[str, str]
+    side: int | None
     num_cached: int
 
 
@@ -63,10 +62,13 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         out: The folder of the audit.
         request: What was asked for.
     """
+    from ray_defense.pipeline.audit_gathering import gather_page
+    from ray_defense.pipeline.audited_samples import AuditedSamples
     from ray_defense.reports import audit_files
+    from ray_defense.reports.audit_page import render_audit_page
     from ray_defense.stages.decide import SPLIT, VERDICT_FILE
 
-    samples = _AuditedSamples(plan)
+    samples = AuditedSamples(plan)
     artifacts = plan.artifacts("split")
     audit_files.write_samples(out, samples.columns)
     audit_files.write_csv(
@@ -83,7 +85,7 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         classes_suspected=samples.suspected_names(),
         power=detection.power,
         num_rejected=len(samples.rejected),
-        sentences=request.sentences,
+        choices=request.choices,
         notes=detection.notes,
         out=out,
         report=out / audit_files.PAGE,
@@ -110,156 +112,12 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         "class_names": list(samples.class_names),
         "versions": installed_versions(),
     }
-    write_page(out, audit, described)
+    page = render_audit_page(gather_page(plan, samples, audit, described, side=request.side))
+    write_bytes(audit.report, page.encode())
     audit_files.write_manifest_of_audit(out, described)
     return audit
-
-
-def write_page(out: Path, audit: Audit, described: Mapping[str, Any]) -> None:
-    """Writes the report of an audit."""
-    raise NotImplementedError
 
 
 def _outcome(detection: Detection) -> Any:
     assert detection.verdict is not None  # the decision of an audit counts evidence
     return detection.verdict
-
-
-class _AuditedSamples:
-    """The samples of an audit, as its table and its page show them."""
-
-    def __init__(self, plan: Plan):
-        from ray_defense.data.split_table import read_split
-        from ray_defense.data.suspect_dataset import MANIFEST, SuspectDataset
-        from ray_defense.data.table_file import read_table
-        from ray_defense.stages.decide import SPLIT
-
-        artifacts = plan.artifacts("split")
-        suspect = plan.dataset.step.artifact
-        self.dataset = SuspectDataset(suspect.path)
-        self.class_names = self.dataset.class_names
-        self.index = self.dataset.index
-        self.labels = self.dataset.labels
-        self.detection = detection_of(plan)
-        self.suspect = suspect
-        table = read_table(suspect.path / MANIFEST, columns=["origin", "sha256"])
-        self.origins: list[str] = table["origin"].to_pylist()
-        self.hashes: list[str] = table["sha256"].to_pylist()
-        self.scores = read_split(artifacts[SPLIT].path).score
-        self.findings = _read_findings(artifacts[SPLIT].path)
-        self.evidence = self._evidence_columns()
-        self.rejected = read_table(suspect.path / "rejected.parquet").to_pylist()
-        self.duplicates = self._duplicates()
-        is_flagged = self.detection.columns["split"] == "flagged"
-        # Flagged samples first, then by score; of equal ones the first of the data.
-        self.order = np.lexsort((self.index, -self.scores, ~is_flagged))
-        self.columns = self._table()
-
-    def suspected_names(self) -> tuple[str, ...]:
-        """Returns the names of the suspected classes."""
-        return tuple(self.class_names[label] for label in self.detection.labels_suspected)
-
-    def rejected_rows(self) -> list[tuple[str, int, str]]:
-        """Returns file, position and reason of each rejected sample."""
-        return [(row["origin"], row["index"], row["reason"]) for row in self.rejected]
-
-    def fingerprint(self) -> str:
-        """Returns one hash of all samples."""
-        from ray_defense.reports.audit_files import data_fingerprint
-
-        return data_fingerprint(self.index, self.labels, self.hashes)
-
-    def _evidence_columns(self) -> dict[str, np.ndarray]:
-        columns = dict(self.detection.columns)
-        for name in ("index", "label", "split"):
-            columns.pop(name)
-        return columns
-
-    def _duplicates(self) -> list[int | None]:
-        from ray_defense.data.table_file import read_table
-        from ray_defense.stages.ingest_tables import DUPLICATES
-
-        groups: list[int | None] = [None] * len(self.index)
-        if self.suspect.has_file(DUPLICATES):
-            table = read_table(self.suspect.path / DUPLICATES)
-            positions = self.dataset.locate(table["index"].to_numpy())
-            for position, group in zip(positions, table["group"].to_pylist(), strict=True):
-                groups[position] = group
-        return groups
-
-    def _table(self) -> dict[str, Any]:
-        """Returns the columns of `audit.parquet`, rows by ascending rank."""
-        order = self.order
-        reasons = self._reasons()
-        columns: dict[str, Any] = {
-            "file": [self.origins[position] for position in order],
-            "class": [self.class_names[self.labels[position]] for position in order],
-            "label": self.labels[order],
-            "index": self.index[order],
-            "split": self.detection.columns["split"][order],
-            "rank": np.arange(1, len(order) + 1),
-            "score": self.scores[order],
-        }
-        for name, values in self.evidence.items():
-            columns[name] = values[order]
-        columns["p"] = self._p_values()[order]
-        columns["reasons"] = [reasons[position] for position in order]
-        columns["duplicates"] = [self.duplicates[position] for position in order]
-        return columns
-
-    def _reasons(self) -> list[str]:
-        names: list[list[str]] = [[] for _ in self.index]
-        for column, flagged in self.findings.items():
-            for position in np.flatnonzero(flagged):
-                names[position].append(column)
-        return ["; ".join(of_sample) for of_sample in names]
-
-    def _p_values(self) -> np.ndarray:
-        """Returns the p-value of each sample by the first antisymmetric column; 1 without one.
-
-        On samples without a trigger the sign of such a column is a fair coin, so its negative tail
-        says how many of them score at least so high.
-        """
-        for report in self.detection.details.get("columns", ()):
-            if report["kind"] == "antisymmetric" and report["assessable"]:
-                return sign_p_values(self.evidence[report["column"]])
-        return np.ones(len(self.index))
-
-
-def sign_p_values(statistics_N: np.ndarray) -> np.ndarray:
-    """Returns (1 + #{W_j <= -W_i}) / (1 + N) for each sample, float64 [N].
-
-    Args:
-        statistics_N: An antisymmetric statistic, finite.
-    """
-    ascending = np.sort(statistics_N)
-    num_below = np.searchsorted(ascending, -statistics_N, side="right")
-    p_values: np.ndarray = (1 + num_below) / (1 + len(statistics_N))
-    return p_values
-
-
-def _read_findings(split: Path) -> dict[str, np.ndarray]:
-    """Returns which samples each column flagged, bool [N] by column."""
-    from ray_defense.data.table_file import read_table
-    from ray_defense.stages.decide import DECISION_FILE
-
-    table = read_table(split / DECISION_FILE)
-    ending = "_flagged"
-    findings = {}
-    for name in table.column_names:
-        if name.endswith(ending):
-            findings[name.removesuffix(ending)] = table[name].to_numpy(zero_copy_only=False)
-    return findings
-
-
-def next_commands(audit: Audit) -> Sequence[str]:
-    """Returns the commands that a user may want to type next, with the paths of this audit."""
-    import shlex
-
-    folder = shlex.quote(str(audit.out))
-    commands = [f"ray-defense show {folder}"]
-    if audit.verdict == "evidence":
-        commands.append(f"ray-defense export {folder} --flagged --as folder --out flagged-images")
-        commands.append(f"ray-defense export {folder} --kept --as folder --out kept-images")
-        commands.append(f"ray-defense defend {folder} --method d-st")
-    return commands

@@ -48,10 +48,10 @@ class AuditSettings:
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """The recipe of an audit, and the sentences that say what was chosen and why."""
+    """The recipe of an audit, and what was chosen and why, in words by what it is about."""
 
     recipe: Recipe
-    sentences: tuple[str, ...]
+    choices: dict[str, str]
 
 
 def plan_audit(
@@ -94,17 +94,14 @@ def plan_audit(
         defenses=(),
     )
     names = ", ".join(detector.name for detector in config.detect.detectors)
-    sentences = [
-        f"{num_samples:,} training images are looked at with {size} pixels a side ({reason})",
-        f"detectors: {names}",
-    ]
-    if few:
-        sentences.append(
-            f"fewer than {FEW_SAMPLES:,} images: networks are trained in more folds, on noisy views"
+    choices = {"size": f"{size} pixels a side ({reason})", "detectors": names}
+    if few and not settings.quick:
+        choices["training"] = (
+            f"in more folds and on noisy views, since there are fewer than {FEW_SAMPLES:,} images"
         )
     if not settings.power:
-        sentences.append("the power of the verdict is not measured")
-    return AuditPlan(config, tuple(sentences))
+        choices["power"] = "not measured"
+    return AuditPlan(config, choices)
 
 
 def choose_size(side: int) -> int:

@@ -28,7 +28,7 @@ class Audit:
         classes_suspected: The names of the classes that poisoned samples carry.
         power: What planted canaries show, as in `verdict.json`; None where it was not measured.
         num_rejected: Files that could not be read and were not audited.
-        sentences: What was recognized and chosen.
+        choices: What was recognized and chosen, in words by what it is about.
         notes: What a reader should doubt.
         out: The folder that holds everything.
         report: The path of the report.
@@ -45,7 +45,7 @@ class Audit:
     classes_suspected: tuple[str, ...]
     power: Mapping[str, Any] | None
     num_rejected: int
-    sentences: tuple[str, ...]
+    choices: Mapping[str, str]
     notes: tuple[str, ...]
     out: Path
     report: Path

@@ -44,7 +44,7 @@ def test_every_choice_is_a_recipe_that_fits_itself_and_says_its_size(
     planned = plan_audit(Digits(), num_samples, side, AuditSettings(quick=quick))
     check_recipe(planned.recipe)
     assert planned.recipe.source.size == side
-    assert any(f"{side} pixels" in sentence for sentence in planned.sentences)
+    assert f"{side} pixels" in planned.choices["size"]
     assert planned.recipe.defenses == ()
     assert planned.recipe.backdoored is None
 
@@ -61,6 +61,7 @@ def test_what_the_user_decides_is_used_and_said() -> None:
     assert planned.recipe.source.size == 48
     assert planned.recipe.seed == 5
     assert planned.recipe.canaries.sizes == (20,)
-    assert "48 pixels a side (as asked for)" in planned.sentences[0]
+    assert planned.choices["size"] == "48 pixels a side (as asked for)"
+    assert "power" not in planned.choices
     with pytest.raises(InputError):
         plan_audit(Digits(), 9000, 32, AuditSettings(size=4))

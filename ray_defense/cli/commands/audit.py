@@ -108,11 +108,11 @@ def plain_answer(audit: "Audit") -> dict[str, Any]:
 def print_audit(audit: "Audit") -> None:
     """Prints the verdict, what was done, where the files are, and what to type next."""
     from ray_defense.cli.escape_unprintable import escape_unprintable
-    from ray_defense.pipeline.audit import next_commands
+    from ray_defense.pipeline.audit_gathering import next_steps
 
     print(escape_unprintable(audit.headline))
-    for sentence in audit.sentences:
-        print(f"  {escape_unprintable(sentence)}")
+    for subject, choice in audit.choices.items():
+        print(f"  {subject}: {escape_unprintable(choice)}")
     if audit.num_rejected:
         print(
             f"  {audit.num_rejected} files could not be read and were not audited: see rejected.csv"
@@ -126,8 +126,8 @@ def print_audit(audit: "Audit") -> None:
     print(f"report: {escape_unprintable(audit.report)}")
     print(f"tables: {escape_unprintable(audit.out / 'audit.csv')}")
     print("next:")
-    for command in next_commands(audit):
-        print(f"  {escape_unprintable(command)}")
+    for step in next_steps(audit):
+        print(f"  {escape_unprintable(step.command)}")
 
 
 AUDIT = AuditCommand()
