@@ -6,7 +6,7 @@ package, and name it in `SOURCES`. See `digits` for a short one.
 
 import os
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -94,6 +94,18 @@ class Source(Protocol):
         Positions outside the split are ignored. Each sample is either decoded or listed in
         `Batch.rejected` with the reason; none is replaced or silently left out. Files are not
         trusted: decode them with `decode_image`, and let `collect_batch` make the batch.
+        """
+
+
+@runtime_checkable
+class RemarkedSource(Protocol):
+    """What a `Source` has besides that makes choices which its user should hear of."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Returns sentences on what is read and how, for people.
+
+        Raises:
+            InputError: If there is no training split.
         """
 
 

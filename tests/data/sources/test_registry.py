@@ -20,7 +20,7 @@ FINGERPRINTS = {
     "digits": "6e4c1f9c9b277111",
     "image_folder": "6624c73f1a228870",
     "imagenet200": "2db4a80affee5b10",
-    "parquet": "6335171fa66e4d01",
+    "parquet": "997d00e47d1ebb46",
 }
 
 
