@@ -12,7 +12,13 @@ from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import collect_batch
 from ray_defense.data.sources.label_mapping import ClassMapping, known_classes, map_labels
 from ray_defense.data.sources.parquet_files import find_parquet_files
-from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
+from ray_defense.data.sources.protocol import (
+    Batch,
+    SourceDescription,
+    SourceInfo,
+    SourceSplit,
+    make_absolute,
+)
 from ray_defense.data.sources.signature import files_signature
 
 if TYPE_CHECKING:
@@ -76,13 +82,14 @@ class Parquet:
         )
         return collect_batch(samples, self.info(), self._decode)
 
-    def remarks(self) -> tuple[str, ...]:
-        """Returns what a user should hear of how the files are read (see `RemarkedSource`)."""
-        remarks = [*find_parquet_files(self.path).sentences, *self._mapping().sentences()]
+    def describe(self) -> SourceDescription:
+        found = find_parquet_files(self.path)
+        left_out = list(found.left_out)
         test_labels = self.labels("test")
         if len(test_labels) and test_labels.max() < 0:
-            remarks.append("The test set has no labels of these classes, so it measures nothing.")
-        return tuple(remarks)
+            left_out.append("The test set has no labels of these classes, so it measures nothing.")
+        recognized = (*found.recognized, *self._mapping().sentences())
+        return SourceDescription(recognized, tuple(left_out))
 
     def _decode(self, data: bytes | None) -> np.ndarray:
         if data is None:

@@ -28,7 +28,8 @@ class ParquetFolder:
     root: Path  # the folder that they lie in
     train: tuple[str, ...]  # relative to it, in the order of their rows
     test: tuple[str, ...]
-    sentences: tuple[str, ...]  # what a user should hear of the choice
+    recognized: tuple[str, ...] = ()  # sentences on what is which split
+    left_out: tuple[str, ...] = ()  # and on what is not read
 
     def paths(self, split: str) -> list[Path]:
         """Returns the files of a split."""
@@ -47,7 +48,7 @@ def find_parquet_files(path: str) -> ParquetFolder:
     """
     root = Path(path)
     if path and root.is_file():
-        return ParquetFolder(root.parent, (root.name,), (), ())
+        return ParquetFolder(root.parent, (root.name,), ())
     if not path or not root.is_dir():
         raise _no_file(root if path else Path(""))
     folder, files = _folder_with_files(root)
@@ -56,20 +57,19 @@ def find_parquet_files(path: str) -> ParquetFolder:
         files_of.setdefault(_split_word(file), []).append(file)
     train = _first_of(files_of, _TRAIN_WORDS)
     test = _first_of(files_of, _TEST_WORDS)
-    sentences = []
+    recognized = []
     if not train and set(files_of) == {""}:
         train = files_of.pop("")
-        sentences.append("No name of a file says a split, so all files are the training set.")
+        recognized.append("No name of a file says a split, so all files are the training set.")
     if not train:
         raise _no_file(root / "train.parquet")
     for names in (train, test):
         _check_complete(folder, names)
-    left_out = sorted(set(files) - set(train) - set(test))
-    if left_out:
-        sentences.append(f"These files are not read: {_listed(left_out)}.")
     if test and _split_word(test[0]) not in ("test", "testing"):
-        sentences.append(f"The test set is {_listed(test)}.")
-    return ParquetFolder(folder, tuple(train), tuple(test), tuple(sentences))
+        recognized.append(f"The test set is {_listed(test)}.")
+    unread = sorted(set(files) - set(train) - set(test))
+    left_out = (f"These files are not read: {_listed(unread)}.",) if unread else ()
+    return ParquetFolder(folder, tuple(train), tuple(test), tuple(recognized), left_out)
 
 
 def holds_parquet(folder: Path) -> bool:

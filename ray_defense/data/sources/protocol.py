@@ -31,6 +31,14 @@ class RejectedSample:
     reason: str
 
 
+@dataclass(frozen=True)
+class SourceDescription:
+    """What a source made of the files it was given, in sentences for its user."""
+
+    recognized: tuple[str, ...]  # which files are which split and which class
+    left_out: tuple[str, ...]  # what no split reads, and why; what to look at
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """The samples of a range of a split; `index` has a gap for every rejected one."""
@@ -98,11 +106,11 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class RemarkedSource(Protocol):
-    """What a `Source` has besides that makes choices which its user should hear of."""
+class DescribedSource(Protocol):
+    """What a `Source` has besides whose files can be understood in more than one way."""
 
-    def remarks(self) -> tuple[str, ...]:
-        """Returns sentences on what is read and how, for people.
+    def describe(self) -> SourceDescription:
+        """Returns what it made of its files.
 
         Raises:
             InputError: If there is no training split.

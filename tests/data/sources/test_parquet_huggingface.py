@@ -57,7 +57,7 @@ def test_the_test_set_is_the_split_that_is_there(tmp_path, word):
     write_shards(tmp_path, word, [1, 1], 1)
     source = Parquet(str(tmp_path), size=8)
     assert source.labels("test").tolist() == [1, 1]
-    is_said = any(word in remark for remark in source.remarks())
+    is_said = any(word in sentence for sentence in source.describe().recognized)
     assert is_said == (not word.lower().startswith("test"))
 
 
@@ -66,7 +66,7 @@ def test_a_validation_split_beside_a_test_split_is_left_out_and_said(tmp_path):
         write_shards(tmp_path, split, labels, 1)
     source = Parquet(str(tmp_path), size=8)
     assert source.labels("test").tolist() == [1, 1]
-    assert any("not read: 'validation-00000" in remark for remark in source.remarks())
+    assert "not read: 'validation-00000" in source.describe().left_out[0]
 
 
 def test_a_missing_part_is_refused(tmp_path):
@@ -93,7 +93,7 @@ def test_files_without_the_name_of_a_split_are_the_training_set_in_natural_order
         write_parquet(tmp_path / f"part-{number}.parquet", [random_png(8)], [number % 3])
     source = Parquet(str(tmp_path), size=8, num_classes=3)
     assert source.labels("train").tolist() == [1, 0, 1]
-    assert "all files are the training set" in source.remarks()[0]
+    assert "all files are the training set" in source.describe().recognized[0]
 
 
 def test_a_link_among_the_files_is_refused(tmp_path):
@@ -139,7 +139,7 @@ def test_names_as_labels_are_classes_of_the_training_set_in_natural_order(tmp_pa
     batch = source.read("train", 1, 6)
     assert batch.labels.tolist() == [1, 0, 2]
     assert [sample.index for sample in batch.rejected] == [2, 5]
-    assert "'cat' is 0, 'dog 9' is 1" in source.remarks()[0]
+    assert "'cat' is 0, 'dog 9' is 1" in source.describe().recognized[0]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_numbers_that_do_not_start_at_0_are_mapped_by_value(tmp_path, given, lab
         assert source.labels("train").tolist() == labels
         assert source.info().class_names == class_names
         assert source.read("train", 0, 4).labels.tolist() == labels
-        assert bool(source.remarks()) == (class_names[0] != "0")
+        assert bool(source.describe().recognized) == (class_names[0] != "0")
 
 
 def test_hidden_test_labels_are_said(tmp_path):
@@ -166,7 +166,7 @@ def test_hidden_test_labels_are_said(tmp_path):
     write_shards(tmp_path, "test", [-1, -1], 1)
     source = Parquet(str(tmp_path), size=8)
     assert source.labels("test").tolist() == [-1, -1]
-    assert "The test set has no labels" in source.remarks()[0]
+    assert "The test set has no labels" in source.describe().left_out[0]
 
 
 @pytest.mark.parametrize("kind", [pa.large_binary(), pa.binary_view()])
