@@ -20,7 +20,7 @@ READERS = {
         "core/files.py",
         "core/sealed.py",
         "data/sources/listing.py",
-        "data/sources/parquet_rows.py",
+        "data/sources/parquet_schema.py",
         "store/checked_files.py",
         "store/locks.py",
     },

@@ -103,3 +103,15 @@ def test_equal_images_are_not_assessable(tmp_path):
     source = SOURCES["image_folder"](path=str(tmp_path / "same"))
     with pytest.raises(InputError, match="not assessable"):
         ingest(source, tmp_path / "store")
+
+
+def test_a_table_becomes_a_dataset_with_the_paths_as_origins(tmp_path):
+    root = write_class_folders(tmp_path / "images", {"cat": 4, "dog": 3})
+    lines = ["file,label", "gone.png,cat"]
+    for path in sorted(root.glob("*/*.png")):
+        lines.append(f"{path.relative_to(root)},{path.parent.name}")
+    (root / "labels.csv").write_text("\n".join(lines))
+    artifact = ingest(SOURCES["table"](path=str(root)), tmp_path / "store", shard_size=3)
+    dataset = SuspectDataset(artifact.path)
+    assert dataset.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert read_json(artifact.path / "dataset.json")["num_rejected"] == 1

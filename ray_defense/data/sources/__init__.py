@@ -12,5 +12,6 @@ SOURCES: Registry[type[Source]] = Registry(
         "image_folder": "image_folder.ImageFolder",
         "imagenet200": "imagenet200.ImageNet200",
         "parquet": "parquet.Parquet",
+        "table": "table.Table",
     },
 )

@@ -44,6 +44,7 @@ class FileListing:
     info: SourceInfo
     folder: Path  # that of the class folders
     files: Iterator[ListedFile]  # read while it is walked, so it can be walked once
+    labels_state: str = ""  # changes with what gives the labels, where that is not their paths
 
 
 @runtime_checkable
@@ -128,7 +129,7 @@ def capture_split(
         source,
         split,
         listing.info,
-        signature=digest.hexdigest(),
+        signature=digest.hexdigest() + listing.labels_state,
         listings=listings,
         range_size=range_size,
     )

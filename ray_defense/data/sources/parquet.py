@@ -1,36 +1,48 @@
 """Parquet files of encoded images and labels."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
-from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import collect_batch
-from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
+from ray_defense.data.sources.label_mapping import ClassMapping, known_classes, map_labels
+from ray_defense.data.sources.parquet_files import find_parquet_files
+from ray_defense.data.sources.protocol import (
+    Batch,
+    SourceDescription,
+    SourceInfo,
+    SourceSplit,
+    make_absolute,
+)
 from ray_defense.data.sources.signature import files_signature
+
+if TYPE_CHECKING:
+    from ray_defense.data.sources.parquet_schema import ColumnNames
 
 
 @dataclass(frozen=True)
 class Parquet:
-    """Images in the column `image` and labels in the column `label`; others are not read.
+    """Images and labels in two columns of Parquet files; other columns are not read.
 
-    An image is bytes, or Hugging Face's struct with a field `bytes`; a label is a number.
+    An image is bytes, or Hugging Face's struct with a field `bytes`. A label is a number or a name.
+    `find_parquet_files` says which files of a folder are read.
 
-    Without `num_classes`, the names in the schema's metadata under `classes` (a JSON list, or
-    separated by commas) give the number of classes, and without those the largest training label
-    plus one does.
+    Without `num_classes`, the names in the metadata of the schema give the classes (see
+    `class_names_of`), and without those the labels of the training set do (see `map_labels`).
     """
 
     name: ClassVar[str] = "parquet"
-    path: str = ""  # a file (training set alone), or a folder with {train,test}.parquet
+    path: str = ""  # a file (training set alone), or a folder of files whose names say the split
     size: int = 32  # pixels a side
     num_classes: int | None = None  # None: see above
     limit: int | None = None  # training samples, the first of the source; None: all
+    image_column: str = ""  # empty: the first of the usual names (see `column_names`)
+    label_column: str = ""
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
@@ -41,73 +53,68 @@ class Parquet:
             check_at_least("limit", self.limit, 1)
 
     def info(self) -> SourceInfo:
-        from ray_defense.data.sources.parquet_rows import read_class_names
-
-        file = self._train_file()
-        names = read_class_names(file)
-        num_classes = self.num_classes or len(names) or self._infer_num_classes(file)
-        if len(names) != num_classes:
-            names = tuple(str(label) for label in range(num_classes))
-        return SourceInfo(num_classes, names, self.size)
+        mapping = self._mapping()
+        return SourceInfo(len(mapping.class_names), mapping.class_names, self.size)
 
     def labels(self, split: SourceSplit) -> np.ndarray:
         from ray_defense.data.sources.parquet_rows import read_labels
 
-        file = self._file(split)
-        if file is None:
-            return np.zeros(0, dtype=np.int64)
-        return read_labels(file, self.limit if split == "train" else None)
+        files = find_parquet_files(self.path).paths(split)
+        limit = self.limit if split == "train" else None
+        return self._mapping().labels_of(read_labels(files, self._column_names(), limit))
 
     def signature(self, split: SourceSplit) -> str:
-        file = self._file(split)
-        return "" if file is None else files_signature(file.parent, [file.name])
+        found = find_parquet_files(self.path)
+        files = found.train if split == "train" else found.test
+        return files_signature(found.root, files) if files else ""
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
         from ray_defense.data.sources.parquet_rows import stream_samples
 
-        file = self._file(split)
         if split == "train" and self.limit is not None:
             high = min(high, self.limit)
-        samples = () if file is None else stream_samples(file, max(low, 0), high)
+        samples = stream_samples(
+            find_parquet_files(self.path).paths(split),
+            self._column_names(),
+            self._mapping(),
+            low=max(low, 0),
+            high=high,
+        )
         return collect_batch(samples, self.info(), self._decode)
+
+    def describe(self) -> SourceDescription:
+        found = find_parquet_files(self.path)
+        left_out = list(found.left_out)
+        test_labels = self.labels("test")
+        if len(test_labels) and test_labels.max() < 0:
+            left_out.append("The test set has no labels of these classes, so it measures nothing.")
+        recognized = (*found.recognized, *self._mapping().sentences())
+        return SourceDescription(recognized, tuple(left_out))
 
     def _decode(self, data: bytes | None) -> np.ndarray:
         if data is None:
             raise DecodeError("no image bytes in the row")
         return decode_image(data, self.size)
 
-    def _train_file(self) -> Path:
-        path = Path(self.path)
-        if self.path and path.is_dir():
-            path = path / "train.parquet"
-        return self._checked_file(path)
+    def _column_names(self) -> "ColumnNames":
+        from ray_defense.data.sources.parquet_schema import ColumnNames
 
-    def _file(self, split: SourceSplit) -> Path | None:
-        """Returns the file of a split; None if it is the test split and there is none."""
-        if split == "train":
-            return self._train_file()
-        folder = Path(self.path)
-        file = folder / "test.parquet"
-        if not self.path or not folder.is_dir() or not file.exists():
-            return None
-        return self._checked_file(file)
+        return ColumnNames(self.image_column, self.label_column)
 
-    def _checked_file(self, path: Path) -> Path:
-        if not self.path or not path.is_file():
-            raise InputError(
-                f"no file {str(path)!r}: "
-                "set the source's path to a file or a folder with train.parquet"
-            )
-        return path
+    def _mapping(self) -> ClassMapping:
+        return _mapping_of(self, self.signature("train"))
 
-    def _infer_num_classes(self, file: Path) -> int:
-        labels = self.labels("train")
-        largest = int(labels.max(initial=-1))
-        num_labels = len(np.unique(labels[labels >= 0]))
-        # One hostile label must not make a thousand classes.
-        if not 1 <= largest + 1 <= min(2 * num_labels, MAX_CLASSES):
-            raise InputError(
-                f"largest label {largest} in the {len(labels)} rows of {str(file)!r}: "
-                "set num_classes"
-            )
-        return largest + 1
+
+@lru_cache(maxsize=8)  # reading the labels of a large set takes seconds, and every range needs it
+def _mapping_of(source: Parquet, signature: str) -> ClassMapping:
+    """Returns the classes of a source whose training files have a signature."""
+    from ray_defense.data.sources.parquet_rows import describe_file, read_labels
+
+    files = find_parquet_files(source.path).paths("train")
+    names = source._column_names()
+    described = describe_file(files[0], names)
+    num_classes = source.num_classes or len(described.class_names)
+    if num_classes and not described.columns.has_text_labels:
+        return known_classes(described.class_names, num_classes)
+    given = read_labels(files, names, source.limit)
+    return map_labels(given, (), source.num_classes, origin=repr(str(files[0])))

@@ -1,30 +1,37 @@
 """Rows of a Parquet file of encoded images, streamed with a cap on what they decode to.
 
 Encoded images hardly compress, so a file that grows by more than `MAX_GROWTH` when it is decoded
-was made to fill the memory. What its footer says of sizes is not believed: see `parquet_pages`.
-Only these two modules of the sources import pyarrow.
+was made to fill the memory. What its footer says of sizes is not believed: see
+`decoding.parquet_pages`. Of the sources, only this module and `parquet_schema` import pyarrow.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
+from ray_defense.data.limits import MAX_NAME_CHARACTERS
 from ray_defense.data.sources.collect import UndecodedSample
-from ray_defense.data.sources.parquet_pages import (
+from ray_defense.data.sources.label_mapping import ClassMapping, GivenLabels, TextCodes
+from ray_defense.data.sources.parquet_schema import (
+    ColumnNames,
+    ImageColumns,
+    choose_columns,
+    class_names_of,
+)
+from ray_defense.data.text import shortened
+from ray_defense.decoding.parquet_pages import (
     ColumnChunk,
     PageError,
     read_row_groups,
     walk_pages,
 )
-from ray_defense.data.text import class_name, shortened
 
 MAX_GROWTH = 100  # decoded bytes for each byte of the file
 MIN_BUDGET_BYTES = 2**26  # any file may decode to these
@@ -43,67 +50,82 @@ _BUFFER_BYTES = 2**20
 _STEP_BYTES = 2**24
 _MAX_IMAGES = 64  # rows decoded at a time
 _MAX_LABELS = 65536
+_MAX_ORIGIN_PAGE_BYTES = 2**18
 
 
-def read_class_names(file: Path) -> tuple[str, ...]:
-    """Returns the class names in the metadata of a file, or () if it has none.
+@dataclass(frozen=True)
+class FileDescription:
+    """What the schema and the footer of a file say."""
+
+    columns: ImageColumns
+    class_names: tuple[str, ...]  # () where it names none
+    num_rows: int
+
+
+def describe_file(file: Path, names: ColumnNames) -> FileDescription:
+    """Returns what a file says of itself.
 
     Raises:
-        InputError: If the schema cannot be read, or names more classes than there can be.
+        InputError: If it is damaged, has other columns, or names more classes than there can be.
     """
+    key = (file, _file_state(file), names)
+    known = _descriptions.get(key)
+    if known is not None:
+        return known
     try:
         with _opened(file) as opened:
-            metadata = opened.schema_arrow.metadata or {}
-        data = metadata.get(b"classes", b"")
-        if len(data) > MAX_CLASS_NAMES_BYTES:
-            raise InputError(
-                f"the class names of {str(file)!r} take {len(data)} bytes, more than "
-                f"{MAX_CLASS_NAMES_BYTES}: write the file again without them"
-            )
-        names = _parse_class_names(data.decode())
+            columns = choose_columns(file, opened.schema_arrow, names)
+            class_names = class_names_of(file, opened.schema_arrow, columns.label)
+            metadata = opened.metadata
+            num_rows = 0
+            for group in range(metadata.num_row_groups):
+                num_rows += metadata.row_group(group).num_rows
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot read the schema of {str(file)!r} ({shortened(error)}): "
             "damaged or another format"
         ) from None
-    if len(names) > MAX_CLASSES:
-        raise InputError(
-            f"{str(file)!r} names {len(names)} classes, more than {MAX_CLASSES}: "
-            "write the file again without them"
-        )
-    return tuple(class_name(name) for name in names)
+    description = FileDescription(columns, class_names, num_rows)
+    _keep(_descriptions, key, description)
+    return description
 
 
-def _parse_class_names(text: str) -> list[object]:
-    if text.startswith("["):
-        names: list[object] = json.loads(text)
-        return names
-    if not text:
-        return []
-    return list(text.split(","))
-
-
-def read_labels(file: Path, limit: int | None) -> np.ndarray:
-    """Returns the labels of a file, int64 [N]; -1 for one that is missing or fractional.
+def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) -> GivenLabels:
+    """Returns the labels of files one after another; -1 for a missing or fractional one.
 
     Args:
-        file: The file.
+        files: The files of a split.
+        names: The columns that the user names.
         limit: The number of rows that are read, the first ones; None for all.
 
     Raises:
-        InputError: If the file is damaged, has other columns or decodes to too much.
+        InputError: If a file is damaged, has other columns or decodes to too much.
     """
     parts = [np.zeros(0, dtype=np.int64)]
-    rows_stream = _RowStream(file, "label", 0)
-    try:
-        while limit is None or rows_stream.position < limit:
-            rows = rows_stream.next_rows()
-            if rows is None:
-                break
-            parts.append(_whole_numbers(rows["label"]))
-    finally:
-        rows_stream.close()
-    return np.concatenate(parts)[:limit]
+    num_rows = 0
+    codes = None
+    for number, file in enumerate(files):
+        has_texts = describe_file(file, names).columns.has_text_labels
+        if number == 0 and has_texts:
+            codes = TextCodes(f"{str(file)!r}")
+        if has_texts != (codes is not None):
+            raise InputError(
+                f"the labels of {str(file)!r} and of {str(files[0])!r} are of two kinds, numbers "
+                "and names: write one again"
+            )
+        rows_stream = _RowStream(file, names, 0, labels_only=True)
+        try:
+            while limit is None or num_rows < limit:
+                rows = rows_stream.next_rows()
+                if rows is None:
+                    break
+                labels = rows[rows_stream.columns.label]
+                parts.append(_whole_numbers(labels) if codes is None else _codes(labels, codes))
+                num_rows += len(rows)
+        finally:
+            rows_stream.close()
+    texts = None if codes is None else codes.texts()
+    return GivenLabels(np.concatenate(parts)[:limit], texts)
 
 
 # The stream that read the last range in this process. The next range often begins where it stands,
@@ -112,29 +134,56 @@ def read_labels(file: Path, limit: int | None) -> np.ndarray:
 _last_stream: "list[_RowStream]" = []
 
 
-def stream_samples(file: Path, low: int, high: int) -> Iterator[UndecodedSample[bytes | None]]:
-    """Yields the rows low to high - 1; the content of a sample is None if it has no image.
+def stream_samples(
+    files: Sequence[Path], names: ColumnNames, mapping: ClassMapping, *, low: int, high: int
+) -> Iterator[UndecodedSample[bytes | None]]:
+    """Yields the rows low to high - 1 of files; the content of a sample is None without an image.
+
+    Args:
+        files: The files of a split, whose rows are numbered one after another.
+        names: The columns that the user names.
+        mapping: What the labels of the rows stand for.
+        low: The first row.
+        high: The row after the last.
 
     Raises:
-        InputError: If the file is damaged, has other columns or decodes to too much.
+        InputError: If a file is damaged, has other columns or decodes to too much.
     """
-    if low >= high:
+    start = 0
+    for file in files:
+        if start >= high:
+            break
+        end = start + describe_file(file, names).num_rows
+        if low < end:
+            yield from _stream_file(
+                file, names, mapping, first=max(low - start, 0), end=high - start, start=start
+            )
+        start = end
+
+
+def _stream_file(
+    file: Path, names: ColumnNames, mapping: ClassMapping, *, first: int, end: int, start: int
+) -> Iterator[UndecodedSample[bytes | None]]:
+    """Yields the rows first to end - 1 of a file, whose first row has the index `start`."""
+    if first >= end:
         return
-    stream = _stream_at(file, low)
+    stream = _stream_at(file, names, first)
     finished = False
     try:
         while True:
             rows = stream.next_rows()
             if rows is None:
                 break
-            start = stream.position - len(rows)
-            first = max(low - start, 0)
-            end = min(high - start, len(rows))
-            if first < end:
-                yield from _samples_of(rows, start, first, end=end)
-            if stream.position >= high:
+            position = stream.position - len(rows)
+            low = max(first - position, 0)
+            high = min(end - position, len(rows))
+            if low < high:
+                wanted = rows.slice(low, high - low)
+                index = start + position + low
+                yield from _samples_of(wanted, stream.columns, mapping, index=index)
+            if stream.position >= end:
                 # Rows of the batch that lie behind the range belong to the next one.
-                stream.put_back(rows, max(high - start, 0))
+                stream.put_back(rows, max(end - position, 0))
                 finished = True
                 break
     finally:
@@ -144,28 +193,43 @@ def stream_samples(file: Path, low: int, high: int) -> Iterator[UndecodedSample[
             stream.close()
 
 
-def _stream_at(file: Path, low: int) -> "_RowStream":
+def _stream_at(file: Path, names: ColumnNames, low: int) -> "_RowStream":
     """Returns a stream that has row `low`, or the rows before it in its row group, still to come.
 
     It is the last one where that is nearer than a new one.
     """
     while _last_stream:
         stream = _last_stream.pop()
-        if stream.continues(file, low):
+        if stream.continues(file, names, low):
             return stream
         stream.close()
-    return _RowStream(file, "image", low)
+    return _RowStream(file, names, low)
 
 
 def _samples_of(
-    rows: pa.RecordBatch, start: int, first: int, *, end: int
+    rows: pa.RecordBatch, columns: ImageColumns, mapping: ClassMapping, *, index: int
 ) -> Iterator[UndecodedSample[bytes | None]]:
-    labels = _whole_numbers(rows["label"])
-    images = rows["image"].slice(first, end - first).to_pylist()
-    for row, image in enumerate(images, first):
-        content = image.get("bytes") if isinstance(image, dict) else image
-        index = start + row
-        yield UndecodedSample(index, f"row {index}", int(labels[row]), content)
+    """Yields rows as the samples from an index on."""
+    if columns.has_text_labels:
+        text_codes = TextCodes("the rows")
+        codes = _codes(rows[columns.label], text_codes)
+        labels = mapping.labels_of(GivenLabels(codes, text_codes.texts()))
+    else:
+        labels = mapping.labels_of(GivenLabels(_whole_numbers(rows[columns.label])))
+    images = rows[columns.image]
+    origins: list[bytes | None] = [None] * len(rows)
+    if pa.types.is_struct(images.type):
+        # Flattened, a field is null where the struct is.
+        fields = dict(zip(images.type.names, images.flatten(), strict=True))
+        images = fields["bytes"]
+        if "path" in fields:
+            origins = fields["path"].cast(pa.large_binary()).to_pylist()
+    for row, content in enumerate(images.to_pylist()):
+        origin = f"row {index + row}"
+        path = origins[row]
+        if path:
+            origin = shortened(path.decode(errors="backslashreplace"), MAX_NAME_CHARACTERS)
+        yield UndecodedSample(index + row, origin, int(labels[row]), content)
 
 
 @dataclass(frozen=True)
@@ -174,45 +238,67 @@ class _Layout:
 
     starts: np.ndarray  # int64 [G], the first row of each
     ends: np.ndarray  # int64 [G]
-    image_page_bytes: int  # of the largest page of images, decoded
-    image_path: str  # the column of the bytes, "image" or "image.bytes"
+    columns: ImageColumns
+    page_bytes: dict[str, int]  # of the largest page of each column, decoded
+
+    def image_paths(self) -> list[str]:
+        """Returns the columns of the images: their bytes, and where they come from."""
+        paths = [self.columns.bytes_path]
+        origin_path = self.columns.origin_path
+        # What is larger is no name of a file.
+        if (
+            origin_path is not None
+            and self.page_bytes.get(origin_path, 0) <= _MAX_ORIGIN_PAGE_BYTES
+        ):
+            paths.append(origin_path)
+        return paths
+
+    def rows_in_a_step(self, paths: Sequence[str], most: int) -> int:
+        """Returns how many rows may be decoded at a time."""
+        # One value of a dictionary page, repeated, can make every row as large as it.
+        row_bytes = 1
+        for path in paths:
+            if path != self.columns.label or self.columns.has_text_labels:
+                row_bytes += self.page_bytes.get(path, 0)
+        return max(1, min(most, _STEP_BYTES // row_bytes))
 
 
 class _RowStream:
     """Reads a file a few rows at a time, from the start of a row group on.
 
     Attributes:
+        columns: The columns that it reads.
         position: The row that comes next.
     """
 
-    def __init__(self, file: Path, column: str, low: int) -> None:
+    def __init__(self, file: Path, names: ColumnNames, low: int, labels_only: bool = False) -> None:
         """Opens the file at the row group that holds row `low`.
 
         Args:
             file: The file.
-            column: "label" for labels alone, "image" for images and labels.
+            names: The columns that the user names.
             low: The first row that is wanted.
+            labels_only: Whether images are left out.
         """
         self._file = file
+        self._names = names
         self._state = _file_state(file)
         try:
             self._opened = _opened(file)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(file, error) from None
         try:
-            self._layout = _measured(file, self._opened)
+            self._layout = _measured(file, names, self._opened)
+            self.columns = self._layout.columns
             groups = np.flatnonzero(self._layout.ends > low)
             self._end = int(self._layout.ends[-1]) if len(groups) else 0
             self.position = int(self._layout.starts[groups[0]]) if len(groups) else 0
             self._budget = max(MIN_BUDGET_BYTES, MAX_GROWTH * self._state[2])
             self._pending: pa.RecordBatch | None = None
-            columns = ["label"]
-            step = _MAX_LABELS
-            if column == "image":
-                columns = [self._layout.image_path, "label"]
-                # One value of a dictionary page, repeated, can make every row as large as it.
-                step = _STEP_BYTES // max(1, self._layout.image_page_bytes)
-                step = max(1, min(_MAX_IMAGES, step))
+            columns = [self.columns.label]
+            if not labels_only:
+                columns += self._layout.image_paths()
+            step = self._layout.rows_in_a_step(columns, _MAX_LABELS if labels_only else _MAX_IMAGES)
             self._batches: Iterator[pa.RecordBatch] = iter(())
             if len(groups):
                 self._batches = self._opened.iter_batches(
@@ -225,9 +311,11 @@ class _RowStream:
             self.close()
             raise
 
-    def continues(self, file: Path, low: int) -> bool:
+    def continues(self, file: Path, names: ColumnNames, low: int) -> bool:
         """Returns whether row `low` of a file is still to come, and not in a later row group."""
-        if file != self._file or low < self.position or _file_state(file) != self._state:
+        if (file, names) != (self._file, self._names) or low < self.position:
+            return False
+        if _file_state(file) != self._state:
             return False
         group = np.searchsorted(self._layout.ends, self.position, side="right")
         return bool(group < len(self._layout.ends) and low < self._layout.ends[group])
@@ -298,7 +386,17 @@ def _unreadable(file: Path, error: Exception) -> InputError:
 
 
 FileState = tuple[int, int, int, int, int]
-_layouts: dict[tuple[Path, FileState], _Layout] = {}
+_Key = tuple[Path, FileState, ColumnNames]
+_Known = TypeVar("_Known")
+_layouts: dict[_Key, _Layout] = {}
+_descriptions: dict[_Key, FileDescription] = {}
+_MAX_KNOWN_FILES = 512
+
+
+def _keep(known: dict[_Key, _Known], key: _Key, value: _Known) -> None:
+    if len(known) >= _MAX_KNOWN_FILES:
+        known.clear()
+    known[key] = value
 
 
 def _file_state(file: Path) -> FileState:
@@ -316,19 +414,20 @@ def _file_state(file: Path) -> FileState:
     )
 
 
-def _measured(file: Path, opened: pq.ParquetFile) -> _Layout:
+def _measured(file: Path, names: ColumnNames, opened: pq.ParquetFile) -> _Layout:
     """Returns the row groups of a file; the headers of all its pages are read once a process."""
-    key = (file, _file_state(file))
+    key = (file, _file_state(file), names)
     layout = _layouts.get(key)
     if layout is None:
-        layout = _measure(file, opened, num_bytes=key[1][2])
-        _layouts.clear()
-        _layouts[key] = layout
+        columns = choose_columns(file, opened.schema_arrow, names)
+        layout = _measure(file, opened, columns, num_bytes=key[1][2])
+        _keep(_layouts, key, layout)
     return layout
 
 
-def _measure(file: Path, opened: pq.ParquetFile, *, num_bytes: int) -> _Layout:
-    image_path = _check_schema(file, opened.schema_arrow)
+def _measure(
+    file: Path, opened: pq.ParquetFile, columns: ImageColumns, *, num_bytes: int
+) -> _Layout:
     metadata = opened.metadata
     if metadata.num_rows > _MAX_ROWS_PER_BYTE * num_bytes:
         raise InputError(
@@ -336,80 +435,68 @@ def _measure(file: Path, opened: pq.ParquetFile, *, num_bytes: int) -> _Layout:
             f"{metadata.num_rows // num_bytes} times its size in bytes: encoded images never do"
         )
     max_page_bytes = max(MIN_BUDGET_BYTES, MAX_PAGE_GROWTH * num_bytes)
-    image_page_bytes = 0
+    page_bytes: dict[str, int] = {}
+    paths = [columns.bytes_path, columns.label]
+    if columns.origin_path is not None:
+        paths.append(columns.origin_path)
     counts = []
     with open(file, "rb") as raw:
         groups = read_row_groups(raw)
         if len(groups) != metadata.num_row_groups:
             raise PageError(f"{len(groups)} row groups, and not {metadata.num_row_groups}")
-        for number, columns in enumerate(groups):
+        for number, chunks in enumerate(groups):
             num_rows = metadata.row_group(number).num_rows
             counts.append(num_rows)
-            for path in (image_path, "label"):
-                column = _column_of(columns, path)
+            for path in paths:
+                column = _column_of(chunks, path)
                 if column.num_values != num_rows:
                     raise PageError(f"{column.num_values} values in {num_rows} rows")
                 for page in walk_pages(raw, column):
-                    if page.decoded_bytes > max_page_bytes:
+                    page_bytes[path] = max(page_bytes.get(path, 0), page.decoded_bytes)
+                    if page.decoded_bytes > max_page_bytes and path != columns.origin_path:
                         raise InputError(
                             f"{str(file)!r} has a page that decodes to {page.decoded_bytes} bytes, "
                             f"{page.decoded_bytes // num_bytes} times its size: "
                             "encoded images never do"
                         )
-                    if path == image_path:
-                        image_page_bytes = max(image_page_bytes, page.decoded_bytes)
     ends = np.cumsum(np.array(counts, np.int64))
     return _Layout(
         starts=ends - np.array(counts, np.int64),
         ends=ends,
-        image_page_bytes=image_page_bytes,
-        image_path=image_path,
+        columns=columns,
+        page_bytes=page_bytes,
     )
 
 
 def _column_of(columns: Sequence[ColumnChunk], path: str) -> ColumnChunk:
+    # Arrow reads what has the name, and what has it before a dot.
+    found = []
     for column in columns:
-        if column.path == path:
-            return column
-    raise PageError(f"a row group has no column {path}")
-
-
-def _check_schema(file: Path, schema: pa.Schema) -> str:
-    """Returns the path of the column with the bytes of the images."""
-    image = _column_type(schema, "image")
-    path = "image"
-    if pa.types.is_struct(image) and image.get_field_index("bytes") >= 0:
-        image = image.field("bytes").type
-        path = "image.bytes"
-    label = _column_type(schema, "label")
-    is_bytes = image in (pa.binary(), pa.large_binary())
-    is_number = pa.types.is_integer(label) or pa.types.is_floating(label)
-    if not (is_bytes and is_number):
-        message = (
-            f"{str(file)!r} must have the columns image (bytes, or a struct with bytes) and "
-            f"label (a number), not {_described(schema.names, schema.types)}"
-        )
-        raise InputError(message)
-    return path
-
-
-def _described(names: Sequence[str], types: Sequence[pa.DataType]) -> str:
-    columns = []
-    for name, kind in zip(names[:20], types[:20], strict=True):
-        columns.append(f"{shortened(name, 40)}: {shortened(kind, 40)}")
-    return shortened(", ".join(columns), 1000)
-
-
-def _column_type(schema: pa.Schema, name: str) -> pa.DataType:
-    """Returns the type of a column; null unless there is exactly one of that name."""
-    if schema.names.count(name) != 1:
-        return pa.null()
-    return schema.field(name).type
+        if column.path == path or column.path.startswith(f"{path}."):
+            found.append(column)
+    if len(found) != 1 or found[0].path != path:
+        raise PageError(f"a row group has {len(found)} columns {path}")
+    return found[0]
 
 
 def _whole_numbers(labels: pa.Array) -> np.ndarray:
     """Returns int64 [N]: whole numbers below 2^53 as they are, anything else as -1."""
+    if pa.types.is_dictionary(labels.type):
+        labels = labels.dictionary_decode()
     values = labels.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     # Nulls have become NaN.
     whole = np.isfinite(values) & (np.abs(values) < 2.0**53) & (values == np.rint(values))
     return np.where(whole, values, -1).astype(np.int64)
+
+
+def _codes(labels: pa.Array, codes: TextCodes) -> np.ndarray:
+    """Returns the number of the text in each row, int64 [N]; -1 where there is none."""
+    if not pa.types.is_dictionary(labels.type):
+        labels = labels.cast(pa.large_binary()).dictionary_encode()
+    code_of = []
+    for text in labels.dictionary.cast(pa.large_binary()).to_pylist():
+        code_of.append(codes.code(None if text is None else text.decode(errors="backslashreplace")))
+    code_of.append(-1)  # of a missing index, which is -1
+    rows = labels.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    numbers: np.ndarray = np.array(code_of, np.int64)[rows]
+    return numbers

@@ -6,7 +6,7 @@ package, and name it in `SOURCES`. See `digits` for a short one.
 
 import os
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class RejectedSample:
     index: int  # its position in the split
     origin: str  # where it came from: a relative path, or "row 17"
     reason: str
+
+
+@dataclass(frozen=True)
+class SourceDescription:
+    """What a source made of the files it was given, in sentences for its user."""
+
+    recognized: tuple[str, ...]  # which files are which split and which class
+    left_out: tuple[str, ...]  # what no split reads, and why; what to look at
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +102,18 @@ class Source(Protocol):
         Positions outside the split are ignored. Each sample is either decoded or listed in
         `Batch.rejected` with the reason; none is replaced or silently left out. Files are not
         trusted: decode them with `decode_image`, and let `collect_batch` make the batch.
+        """
+
+
+@runtime_checkable
+class DescribedSource(Protocol):
+    """What a `Source` has besides whose files can be understood in more than one way."""
+
+    def describe(self) -> SourceDescription:
+        """Returns what it made of its files.
+
+        Raises:
+            InputError: If there is no training split.
         """
 
 

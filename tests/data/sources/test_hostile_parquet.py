@@ -13,9 +13,10 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
-from ray_defense.data.sources import parquet_pages, parquet_rows
+from ray_defense.data.sources import parquet_rows
 from ray_defense.data.sources.parquet import Parquet
-from ray_defense.data.sources.parquet_pages import PageError, read_row_groups, walk_pages
+from ray_defense.decoding import parquet_pages
+from ray_defense.decoding.parquet_pages import PageError, read_row_groups, walk_pages
 from tests.support.encoded_images import random_png
 from tests.support.parquet_bombs import write_lying_bomb
 from tests.support.source_files import write_parquet
@@ -164,7 +165,7 @@ def test_a_number_of_classes_beyond_all_datasets_is_refused(num_classes):
 
 
 def test_labels_that_name_very_many_classes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ray_defense.data.sources.parquet.MAX_CLASSES", 5)
+    monkeypatch.setattr("ray_defense.data.sources.label_mapping.MAX_CLASSES", 5)
     file = write_parquet(tmp_path / "a.parquet", [random_png(8)] * 6, list(range(6)))
     with pytest.raises(InputError, match="set num_classes"):
         Parquet(str(file)).info()
@@ -173,7 +174,7 @@ def test_labels_that_name_very_many_classes_are_refused(tmp_path, monkeypatch):
 def test_a_message_does_not_repeat_a_schema_of_any_length(tmp_path):
     columns = {f"{'c' * 500}{number}": [0] for number in range(300)}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="must have the columns") as refusal:
+    with pytest.raises(InputError, match="has no column image") as refusal:
         Parquet(str(tmp_path / "a.parquet"), num_classes=2).labels("train")
     assert len(str(refusal.value)) < 1500
 

@@ -20,7 +20,8 @@ FINGERPRINTS = {
     "digits": "6e4c1f9c9b277111",
     "image_folder": "6624c73f1a228870",
     "imagenet200": "2db4a80affee5b10",
-    "parquet": "6335171fa66e4d01",
+    "parquet": "997d00e47d1ebb46",
+    "table": "29bd69b9251b4dc6",
 }
 
 
@@ -35,6 +36,15 @@ def create_source(name: str, folder: Path) -> Source:
     return SOURCES[name](path=str(folder))
 
 
+def write_table(folder: Path) -> None:
+    """Writes the table of the class folders below a folder."""
+    lines = ["file,label,split"]
+    for path in sorted(folder.glob("*/*/*.png")):
+        split, class_name, _ = path.relative_to(folder).parts
+        lines.append(f"{path.relative_to(folder)},{class_name},{split}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+
+
 @pytest.fixture(params=sorted(SOURCES))
 def source(request, tmp_path):
     labels = [0, 1, 2, 1, 0, 2, 1]
@@ -44,6 +54,7 @@ def source(request, tmp_path):
     for split in ("train", "test"):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
         write_class_folders(folder / split, {"cat": 4, "dog": 3})
+    write_table(folder)
     return create_source(request.param, folder)
 
 

@@ -1,0 +1,128 @@
+"""Regular files below a folder by relative paths that a stranger wrote; no link is followed."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ray_defense.core.errors import RunError
+from ray_defense.data.decode import DecodeError
+from ray_defense.data.limits import MAX_ENCODED_BYTES
+from ray_defense.data.sources.listing import source_changed
+from ray_defense.data.text import encodable, shortened
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Opening a FIFO or a device would block or act; it may have replaced a file since it was looked at.
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_PARTS = 64
+
+
+def status_below(root: Path, path: str) -> os.stat_result:
+    """Returns the status of a regular file below a folder.
+
+    Raises:
+        DecodeError: If there is none at that path, or it lies elsewhere or behind a link.
+    """
+    with _folder_of(root, path) as (folder, name):
+        return _status_in(folder, name)
+
+
+def read_below(root: Path, path: str, status: os.stat_result) -> bytes:
+    """Returns the bytes of a regular file below a folder; at most one more than an image may have.
+
+    Args:
+        root: The folder.
+        path: The path relative to it.
+        status: That of the file, as `status_below` returns it.
+
+    Raises:
+        DecodeError: If the file cannot be read, or lies elsewhere or behind a link.
+        RunError: If it is not as it was, or the disk fails.
+    """
+    with _folder_of(root, path) as (folder, name):
+        if _identity(_status_in(folder, name)) != _identity(status):
+            raise source_changed(path)
+        try:
+            handle = os.open(name, _FILE_FLAGS, dir_fd=folder)
+        except PermissionError:
+            raise DecodeError("no permission to read the file") from None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+                raise source_changed(path) from None
+            raise _cannot_read(path, error) from None
+    try:
+        with open(handle, "rb") as opened:
+            data = opened.read(MAX_ENCODED_BYTES + 1)
+            after = os.fstat(handle)
+    except OSError as error:
+        raise _cannot_read(path, error) from None
+    if _identity(after) != _identity(status):
+        raise source_changed(path)
+    return data
+
+
+def relative_path(root: Path, path: str) -> str:
+    """Returns a path relative to the folder that it is said to lie in.
+
+    Raises:
+        DecodeError: If it leads out of the folder, or nowhere.
+    """
+    if os.path.isabs(path):
+        prefix = f"{str(root).rstrip('/')}/"
+        if not path.startswith(prefix):
+            raise DecodeError("the path leads out of the folder")
+        path = path[len(prefix) :]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise DecodeError("the path leads out of the folder")
+    if not parts or "\0" in path or len(parts) > _MAX_PARTS:
+        raise DecodeError("no path of a file")
+    return "/".join(parts)
+
+
+@contextmanager
+def _folder_of(root: Path, path: str) -> Iterator[tuple[int, str]]:
+    """Opens the folder of a file, part by part; yields its descriptor and the name of the file."""
+    *folders, name = relative_path(root, path).split("/")
+    try:
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot_read(root, error) from None
+    try:
+        for folder in folders:
+            try:
+                inner = os.open(folder, _FOLDER_FLAGS, dir_fd=handle)
+            except OSError as error:
+                raise _no_file(error) from None
+            os.close(handle)
+            handle = inner
+        yield handle, name
+    finally:
+        os.close(handle)
+
+
+def _status_in(folder: int, name: str) -> os.stat_result:
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        raise _no_file(error) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DecodeError("not a regular file (link, folder, FIFO or device)")
+    return status
+
+
+def _no_file(error: OSError) -> DecodeError:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return DecodeError("lies behind a link, or below a file")
+    return DecodeError(f"cannot be opened: {error.strerror}")
+
+
+def _cannot_read(file: object, error: OSError) -> RunError:
+    name = shortened(encodable(str(file)))
+    return RunError(f"cannot read {name!r}: {error.strerror}; run again once the disk works")
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

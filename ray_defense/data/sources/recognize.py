@@ -1,0 +1,155 @@
+"""Which source reads the data at a path, by names and first bytes alone."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray_defense.core.errors import InputError
+from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.parquet_files import holds_parquet
+from ray_defense.data.sources.protocol import DescribedSource, Source
+from ray_defense.data.sources.table import Table
+from ray_defense.data.sources.table_rows import ENDINGS as TABLE_ENDINGS
+from ray_defense.data.sources.table_rows import tables_in
+from ray_defense.data.text import encodable, shortened
+
+_SPLIT_WORDS = (
+    *("train", "training", "test", "testing", "validation", "valid", "val"),
+    *("images", "img", "imgs", "image", "data"),
+)
+_PACKED = "unpack it and give the folder"
+# What is not read, and what to do instead, by the ending of a file.
+_REMEDIES = {
+    ".beton": "FFCV files of others are not read yet: give the images that it was made of",
+    ".pkl": "a pickle can run any code when it is opened: save the images as .npz or in folders",
+    ".arrow": "give the folder of the whole dataset, or write it with to_parquet()",
+    ".tfrecord": "TFRecords are not read: write the images as .npz, Parquet or in folders",
+    ".h5": "HDF5 is not read: write the images as .npz, Parquet or in folders",
+    ".mat": "MATLAB files are not read: write the images as .npz, Parquet or in folders",
+    ".json": "write the paths and labels as a .csv file and give that",
+    ".7z": _PACKED,
+    ".rar": _PACKED,
+    ".bz2": _PACKED,
+    ".xz": _PACKED,
+    ".zst": _PACKED,
+}
+_SAME_REMEDY = {
+    ".pickle": ".pkl",
+    ".pt": ".pkl",
+    ".pth": ".pkl",
+    ".hdf5": ".h5",
+    ".tfrecords": ".tfrecord",
+    ".jsonl": ".json",
+}
+_WAYS_IN = (
+    "give a folder with one folder of images for each class, a .csv with paths and labels, "
+    "or Parquet files"
+)
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """The source of some data."""
+
+    source: Source
+    sentences: tuple[str, ...]  # what was recognized, and what is left out, for people
+
+
+def recognize(path: str) -> Recognized:
+    """Returns the source that reads the data at a path.
+
+    Args:
+        path: A file or a folder.
+
+    Raises:
+        InputError: If nothing reads it; the message says what would, where that is known.
+    """
+    where = Path(os.path.abspath(os.path.expanduser(path)))
+    if not path or not where.exists():
+        raise InputError(f"no file or folder {_shown(where if path else path)}: check the path")
+    if where.is_dir():
+        source, sentence = _recognize_folder(where)
+    elif where.is_file():
+        source, sentence = _recognize_file(where)
+    else:
+        raise InputError(f"{_shown(where)} is no file and no folder: {_WAYS_IN}")
+    info = source.info()
+    sentences = [f"{_shown(where)} is {sentence}, {info.num_classes} classes."]
+    if isinstance(source, DescribedSource):
+        description = source.describe()
+        sentences.extend(description.recognized)
+        sentences.extend(description.left_out)
+    return Recognized(source, tuple(sentences))
+
+
+def _recognize_file(file: Path) -> tuple[Source, str]:
+    ending = file.suffix.lower()
+    with open(file, "rb") as opened:
+        start = opened.read(8)
+    if ending == ".parquet" or start.startswith(b"PAR1"):
+        return Parquet(str(file)), "a Parquet file"
+    if ending in TABLE_ENDINGS:
+        return Table(str(file)), "a table of image files"
+    ending = _SAME_REMEDY.get(ending, ending)
+    raise InputError(f"{_shown(file)} is not read: {_REMEDIES.get(ending, _WAYS_IN)}")
+
+
+def _recognize_folder(folder: Path) -> tuple[Source, str]:
+    names = sorted(os.listdir(folder))
+    _refuse_known_layouts(folder, names)
+    if holds_parquet(folder):
+        return Parquet(str(folder)), "a folder of Parquet files"
+    tables = tables_in(folder)
+    if len(tables) == 1 and not _has_class_folders(folder):
+        return Table(str(folder / tables[0])), f"a folder of images with the table {tables[0]!r}"
+    if len(tables) > 1 and not _has_class_folders(folder):
+        raise InputError(
+            f"{_shown(folder)} has {len(tables)} tables: give the one that names the training "
+            f"images, such as {_shown(folder / tables[0])}"
+        )
+    return ImageFolder(str(folder)), "a folder with one folder of images for each class"
+
+
+def _refuse_known_layouts(folder: Path, names: list[str]) -> None:
+    """Raises InputError for what other programs write and no source reads."""
+    if folder.name == "bd_train_dataset" or "bd_train_dataset" in names:
+        raise InputError(
+            f"{_shown(folder)} is a record of BackdoorBench: it holds the poisoned images alone, "
+            "under their labels before the attack. Put them into a copy of the clean class "
+            "folders, under the attacker's label, and give that"
+        )
+    if "dataset_dict.json" in names or {"dataset_info.json", "state.json"} <= set(names):
+        raise InputError(
+            f"{_shown(folder)} was written by save_to_disk(): convert it once with "
+            "`python -c \"import datasets; datasets.load_from_disk('DIR')['train']"
+            ".to_parquet('train.parquet')\"` and give train.parquet"
+        )
+    if "data_batch_1" in names or {"train", "test", "meta"} <= set(names):
+        if not (folder / "train").is_dir():
+            raise InputError(
+                f"{_shown(folder)} holds the pickles of CIFAR, which are never opened: run "
+                "cifar10 with the binary archive (cifar-10-binary.tar.gz) instead"
+            )
+
+
+def _has_class_folders(folder: Path) -> bool:
+    """Returns whether there are two folders, in it or in one for the training set, with files."""
+    folders = _folders_in(folder)
+    classes = [name for name in folders if name.lower() not in _SPLIT_WORDS]
+    if len(classes) >= 2:
+        return True
+    for name in folders:
+        if name.lower() in _SPLIT_WORDS and len(_folders_in(folder / name)) >= 2:
+            return True
+    return False
+
+
+def _folders_in(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def _shown(path: object) -> str:
+    return repr(shortened(encodable(str(path))))

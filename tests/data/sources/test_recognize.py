@@ -1,0 +1,91 @@
+"""Data of every kind is recognized by its source, or refused with the line that would work."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ray_defense.core.errors import InputError
+from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.recognize import recognize
+from ray_defense.data.sources.table import Table
+from tests.support.encoded_images import random_png
+from tests.support.source_files import write_class_folders, write_parquet
+
+
+def write_flat_folder(folder: Path, table: str) -> Path:
+    (folder / "images").mkdir(parents=True)
+    lines = ["file,label"]
+    for number in range(4):
+        (folder / "images" / f"{number}.png").write_bytes(random_png(8))
+        lines.append(f"images/{number}.png,{'cat' if number % 2 else 'dog'}")
+    (folder / table).write_text("\n".join(lines))
+    return folder
+
+
+def test_class_folders_are_recognized(tmp_path):
+    write_class_folders(tmp_path / "train", {"cat": 2, "dog": 2})
+    write_class_folders(tmp_path / "test", {"cat": 1, "dog": 1})
+    for path in (tmp_path, tmp_path / "train"):
+        recognized = recognize(str(path))
+        assert recognized.source == ImageFolder(str(path))
+        assert "one folder of images for each class, 2 classes" in recognized.sentences[0]
+
+
+def test_a_table_beside_class_folders_does_not_make_them_a_flat_folder(tmp_path):
+    write_class_folders(tmp_path, {"cat": 2, "dog": 2})
+    (tmp_path / "notes.csv").write_text("file,label\n")
+    assert recognize(str(tmp_path)).source == ImageFolder(str(tmp_path))
+
+
+def test_a_flat_folder_with_a_table_is_recognized(tmp_path):
+    folder = write_flat_folder(tmp_path / "data", "labels.csv")
+    for path in (folder, folder / "labels.csv"):
+        recognized = recognize(str(path))
+        assert recognized.source == Table(str(folder / "labels.csv"))
+        assert recognized.sentences[-1].startswith("The classes are the labels")
+    (folder / "other.csv").write_text("file,label\n")
+    with pytest.raises(InputError, match=r"2 tables: give the one .*labels.csv'"):
+        recognize(str(folder))
+
+
+def test_parquet_is_recognized_whatever_its_name_is(tmp_path):
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "train-00000-of-00001.parquet"
+    write_parquet(file, [random_png(8)] * 2, [0, 1])
+    (tmp_path / "noname").write_bytes(file.read_bytes())
+    for path in (tmp_path, tmp_path / "data", file, tmp_path / "noname"):
+        recognized = recognize(str(path))
+        assert recognized.source == Parquet(str(path))
+        assert "Parquet" in recognized.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.beton", "FFCV files of others are not read yet"),
+        ("a.pkl", "a pickle can run any code"),
+        ("a.pth", "a pickle can run any code"),
+        ("a.rar", "unpack it"),
+        ("a.jsonl", r"as a .csv file"),
+        ("a.png", "one folder of images for each class"),
+        ("bd_train_dataset/0/1.png", "record of BackdoorBench"),
+        ("dataset_dict.json", "save_to_disk.*to_parquet"),
+        ("data_batch_1", "pickles of CIFAR"),
+    ],
+)
+def test_what_nothing_reads_is_refused_with_what_would_work(tmp_path, name, message):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"content")
+    is_folder = name in ("bd_train_dataset/0/1.png", "dataset_dict.json", "data_batch_1")
+    with pytest.raises(InputError, match=message):
+        recognize(str(tmp_path if is_folder else file))
+
+
+def test_a_path_to_nothing_or_to_a_device_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("", str(tmp_path / "gone"), str(tmp_path / "pipe"), str(tmp_path)):
+        with pytest.raises(InputError):
+            recognize(path)
