@@ -6,7 +6,7 @@ package, and name it in `SOURCES`. See `digits` for a short one.
 
 import os
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,22 @@ class RejectedSample:
     reason: str
 
 
+@dataclass(frozen=True)
+class ConvertedSample:
+    """A sample whose file held something else than one 8-bit RGB picture."""
+
+    index: int  # its position in the split
+    conversion: str  # what it held: "gray", "transparency", "the first of 2 pictures"
+
+
+@dataclass(frozen=True)
+class SourceDescription:
+    """What a source made of the files it was given, in sentences for its user."""
+
+    recognized: tuple[str, ...]  # which files are which split and which class
+    left_out: tuple[str, ...]  # what no split reads, and why; what to look at
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """The samples of a range of a split; `index` has a gap for every rejected one."""
@@ -40,6 +56,7 @@ class Batch:
     labels: np.ndarray  # int64 [n], in range(num_classes)
     origin: tuple[str, ...]  # where each came from: a relative path, or "row 17"
     rejected: tuple[RejectedSample, ...]
+    converted: tuple[ConvertedSample, ...] = ()  # of those in `index`
 
 
 class Source(Protocol):
@@ -94,6 +111,18 @@ class Source(Protocol):
         Positions outside the split are ignored. Each sample is either decoded or listed in
         `Batch.rejected` with the reason; none is replaced or silently left out. Files are not
         trusted: decode them with `decode_image`, and let `collect_batch` make the batch.
+        """
+
+
+@runtime_checkable
+class DescribedSource(Protocol):
+    """What a `Source` has besides whose files can be understood in more than one way."""
+
+    def describe(self) -> SourceDescription:
+        """Returns what it made of its files.
+
+        Raises:
+            InputError: If there is no training split.
         """
 
 
