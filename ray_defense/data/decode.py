@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,11 @@ import numpy as np
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.data.limits import (
     MAX_DECODE_CPU_S,
-    MAX_ENCODED_BYTES,
     MAX_PIXELS,
     MAX_SLOW_BYTES,
     MAX_SLOW_PIXELS,
     MIN_SIDE,
+    max_encoded_bytes,
 )
 from ray_defense.decoding.decode_process import ImageRejected, decode_in_process
 from ray_defense.decoding.file_layout import (
@@ -52,14 +53,38 @@ _QUICK_PIXELS = 2**22  # times scans
 # A JPEG of so few pixels is always decoded twice: a block is a good part of it.
 _SMALL_PIXELS = 2**14
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I", "I;16"}
+_KINDS_OF_COLOR = {
+    "1": "black and white",
+    "L": "gray",
+    "LA": "gray",
+    "P": "palette",
+    "PA": "palette",
+    "CMYK": "CMYK",
+    "I": "gray",
+    "I;16": "gray",
+}
+_PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 class DecodeError(ValueError):
     """The bytes are no image that we accept; the only argument is the reason."""
 
 
-def decode_image(data: bytes, size: int) -> np.ndarray:
-    """Returns an encoded image as 8-bit RGB of a given size.
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image, and what its file held instead."""
+
+    pixels: np.ndarray  # uint8 [size, size, 3], writable
+    conversion: str  # "gray", "16 bits, gray", ...; empty: the file held 8-bit RGB
+
+
+def decode_image(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Returns the pixels that `decode_recorded` returns, uint8 [size, size, 3], writable."""
+    return decode_recorded(data, size, max_pixels).pixels
+
+
+def decode_recorded(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Returns an encoded image as 8-bit RGB of a given size, and how it was converted to that.
 
     An RGB image that has this size already keeps every bit. Other pixel modes are converted (16-bit
     values become their high byte), transparency is composited on `BACKGROUND`, and other sizes are
@@ -72,9 +97,7 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     Args:
         data: The bytes of an image file in one of `FORMATS`.
         size: The side of the result in pixels.
-
-    Returns:
-        uint8 [size, size, 3], writable.
+        max_pixels: How many pixels the image may have before it is resized.
 
     Raises:
         DecodeError: If the bytes are no image, or one that is truncated, animated, too large, too
@@ -82,54 +105,87 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
         RunError: If the memory is not enough, or the other process does not work.
     """
     if len(data) <= _QUICK_BYTES:
-        decoded = _decode_here(data, size, max_cost=_QUICK_PIXELS)
+        decoded = _decode_here(data, size, max_pixels, max_cost=_QUICK_PIXELS)
         if decoded is not None:
             return decoded
-    elif len(data) > MAX_ENCODED_BYTES:
-        raise DecodeError(f"more than {MAX_ENCODED_BYTES} bytes")
-    return decode_watched(data, size, MAX_DECODE_CPU_S)
+    elif len(data) > max_encoded_bytes(max_pixels):
+        raise DecodeError(f"more than {max_encoded_bytes(max_pixels)} bytes")
+    return decode_watched(data, size, MAX_DECODE_CPU_S, max_pixels=max_pixels)
 
 
-def decode_watched(data: bytes, size: int, cpu_s: float) -> np.ndarray:
-    """Returns what `decode_image` returns, decoded by another process.
+def decode_watched(
+    data: bytes, size: int, cpu_s: float, *, max_pixels: int = MAX_PIXELS
+) -> DecodedImage:
+    """Returns what `decode_recorded` returns, decoded by another process.
 
     Args:
         data: The bytes of an image file.
         size: The side of the result in pixels.
         cpu_s: The CPU time after which the process is killed.
+        max_pixels: How many pixels the image may have.
 
     Raises:
         DecodeError: If the image does not decode, or not in time, or crashes the decoder.
         RunError: If the process does not work.
     """
     try:
-        return decode_in_process(data, size, cpu_s)
+        pixels, conversion = decode_in_process(data, size, cpu_s, max_pixels=max_pixels)
     except ImageRejected as error:
         raise DecodeError(str(error)) from None
+    return DecodedImage(pixels, conversion)
 
 
-def decode_unwatched(data: bytes, size: int) -> np.ndarray:
-    """Returns what `decode_image` returns, however long it takes."""
-    decoded = _decode_here(data, size, max_cost=None)
+def decode_unwatched(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Returns what `decode_recorded` returns, however long it takes."""
+    decoded = _decode_here(data, size, max_pixels, max_cost=None)
     assert decoded is not None  # since no cost is too high
     return decoded
 
 
-def _decode_here(data: bytes, size: int, max_cost: int | None) -> np.ndarray | None:
+def _decode_here(
+    data: bytes, size: int, max_pixels: int, *, max_cost: int | None
+) -> DecodedImage | None:
     """Returns the decoded image, or None if pixels times scans are more than `max_cost`."""
     from PIL import Image
 
     jpeg = _check_layout(data)
-    with open_image(data, FORMATS) as image:
-        _check_header(image, len(data))
+    with open_image(data, FORMATS, max_pixels) as image:
+        _check_header(image, len(data), max_pixels)
         num_scans = 1 if jpeg is None else max(1, jpeg.num_scans)
         if max_cost is not None and image.width * image.height * num_scans > max_cost:
             return None
+        conversion = _conversion_of(image)
         image = _load_whole(image, data, jpeg)
         rgb = _to_rgb(image)
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(rgb)
+    return DecodedImage(np.array(rgb), conversion)
+
+
+def _conversion_of(image: "Image.Image") -> str:
+    """Returns in words what the file of an image holds besides 8-bit RGB of one picture."""
+    parts = []
+    if image.format == "MPO":
+        parts.append(f"the first of {getattr(image, 'n_frames', 1)} pictures")
+    if _is_deep(image):
+        parts.append("16 bits")
+    if image.mode in _KINDS_OF_COLOR:
+        parts.append(_KINDS_OF_COLOR[image.mode])
+    if image.has_transparency_data:
+        parts.append("transparency")
+    return ", ".join(parts)
+
+
+def _is_deep(image: "Image.Image") -> bool:
+    """Returns whether an image of which no pixel is decoded yet has more than 8 bits a value."""
+    if image.mode.startswith("I"):
+        return True
+    for tile in getattr(image, "tile", []):
+        if ";16" in str(tile[3]):
+            return True
+        if tile[0] in ("ppm", "ppm_plain") and tile[3][-1] > 255:
+            return True
+    return False
 
 
 def _check_layout(data: bytes) -> JpegLayout | None:
@@ -162,7 +218,7 @@ def _load_whole(image: "Image.Image", data: bytes, jpeg: JpegLayout | None) -> "
             check_png_pixels(data)
         except (LayoutError, zlib.error) as error:
             raise DecodeError(str(error)) from None
-    if image.format == "JPEG" and jpeg is not None and _may_lack_blocks(image, jpeg):
+    if image.format in ("JPEG", "MPO") and jpeg is not None and _may_lack_blocks(image, jpeg):
         with open_image(pad_jpeg_scans(data, jpeg), ("JPEG",)) as padded:
             if padded.tobytes() != image.tobytes():
                 raise DecodeError("truncated JPEG: the data of a scan end early")
@@ -225,12 +281,15 @@ def _load_scaled_ppm(image: "Image.Image", data: bytes) -> "Image.Image":
 
 
 @contextmanager
-def open_image(data: bytes, formats: tuple[str, ...]) -> Iterator["Image.Image"]:
+def open_image(
+    data: bytes, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS
+) -> Iterator["Image.Image"]:
     """Opens an encoded image of which no pixel is decoded yet.
 
     Args:
         data: The bytes of an image file.
         formats: The formats that are tried, by their names in Pillow.
+        max_pixels: How many pixels an image may have, which the caller checks.
 
     Yields:
         The image; its header has been read.
@@ -245,8 +304,8 @@ def open_image(data: bytes, formats: tuple[str, ...]) -> Iterator["Image.Image"]
         raise InputError(
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so half images would pass: set it to False"
         )
-    if len(data) > MAX_ENCODED_BYTES:
-        raise DecodeError(f"more than {MAX_ENCODED_BYTES} bytes")
+    if len(data) > max_encoded_bytes(max_pixels):
+        raise DecodeError(f"more than {max_encoded_bytes(max_pixels)} bytes")
     try:
         with warnings.catch_warnings():
             # Pillow warns of metadata that we do not use, and at a pixel limit looser than ours.
@@ -260,17 +319,23 @@ def open_image(data: bytes, formats: tuple[str, ...]) -> Iterator["Image.Image"]
             f"not enough memory to decode an image of {len(data)} bytes: run fewer processes"
         ) from None
     except UnidentifiedImageError:
-        raise DecodeError(f"no {', '.join(formats)} image") from None
+        raise DecodeError(_reason_of_unknown(data, formats)) from None
     except Image.DecompressionBombError:
-        raise DecodeError(f"more than {MAX_PIXELS} pixels") from None
+        raise DecodeError(f"more than {max_pixels} pixels (max_pixels)") from None
     except Exception as error:  # Pillow raises a dozen unrelated types on damaged bytes
         raise DecodeError(f"does not decode: {type(error).__name__}: {error}") from error
 
 
-def _check_header(image: "Image.Image", num_bytes: int) -> None:
+def _reason_of_unknown(data: bytes, formats: tuple[str, ...]) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in _PHONE_BRANDS:
+        return "HEIC or AVIF is not read: convert it to JPEG or PNG"
+    return f"no {', '.join(formats)} image"
+
+
+def _check_header(image: "Image.Image", num_bytes: int, max_pixels: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise DecodeError(f"{width}x{height} is more than {MAX_PIXELS} pixels")
+    if width * height > max_pixels:
+        raise DecodeError(f"{width}x{height} is more than {max_pixels} pixels (max_pixels)")
     is_slow = _decoder_of(image) in _SLOW_DECODERS
     if is_slow and (width * height > MAX_SLOW_PIXELS or num_bytes > MAX_SLOW_BYTES):
         raise DecodeError(
@@ -279,7 +344,8 @@ def _check_header(image: "Image.Image", num_bytes: int) -> None:
         )
     if min(width, height) < MIN_SIDE:
         raise DecodeError(f"{width}x{height} is under {MIN_SIDE} pixels a side")
-    if getattr(image, "n_frames", 1) > 1:
+    # What a phone adds to a photograph, such as a map of depth, is a picture of its own.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise DecodeError("animated, or more than one picture in the file")
     if image.mode not in _MODES:
         raise DecodeError(f"pixel mode {image.mode} is not supported")

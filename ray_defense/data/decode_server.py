@@ -18,13 +18,14 @@ def serve() -> None:
         request = requests.read(REQUEST.size)
         if len(request) < REQUEST.size:
             return
-        num_bytes, size, cpu_s = REQUEST.unpack(request)
+        num_bytes, size, cpu_s, max_pixels = REQUEST.unpack(request)
         data = requests.read(num_bytes)
         # When it runs out, the kernel ends this process, in the midst of C code too.
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
         how = PIXELS
         try:
-            content = decode_unwatched(data, size).tobytes()
+            decoded = decode_unwatched(data, size, max_pixels)
+            content = decoded.pixels.tobytes() + decoded.conversion.encode()
         except DecodeError as error:
             how = REJECTED
             content = str(error).encode("utf-8", "backslashreplace")

@@ -6,11 +6,20 @@
 MIN_SIDE = 8  # pixels; an encoded image with a shorter side is rejected
 MAX_SIDE = 4096  # pixels, of an image in a shard; the .beton format itself would allow 65,535
 
-# A 24-megapixel camera stays below this cap of 33 megapixels, which take 100 MB once decoded.
+# The default cap: a 24-megapixel camera stays below 33 megapixels, which take 100 MB once decoded.
 MAX_PIXELS = 2**25
+
+# The highest cap that a source may set: 400 MB once decoded, and still below Pillow's own limit.
+MAX_SETTABLE_PIXELS = 2**27
 
 # No encoded image below the pixel cap needs more bytes than these.
 MAX_ENCODED_BYTES = 4 * MAX_PIXELS
+
+
+def max_encoded_bytes(max_pixels: int) -> int:
+    """Returns how many bytes an image file may have where images may have `max_pixels`."""
+    return max(MAX_ENCODED_BYTES, 4 * max_pixels)
+
 
 # Pixels and bytes of the two variants that Pillow decodes in Python: plain-text PPM and run-length
 # BMP. A megapixel takes one to two seconds; as text it has 12 MB at most.

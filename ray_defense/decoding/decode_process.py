@@ -22,9 +22,10 @@ from ray_defense.core.errors import RunError
 
 # The child may also be stopped or starve; no image waits for it longer than this.
 _PATIENCE_S = 900.0
-REQUEST = struct.Struct("<QId")  # bytes of the image, side of the result, seconds of CPU time
+# Bytes of the image, side of the result, seconds of CPU time, the most pixels.
+REQUEST = struct.Struct("<QIdQ")
 ANSWER = struct.Struct("<BQ")  # how it went, bytes that follow
-PIXELS = 0
+PIXELS = 0  # these follow, and how they were converted
 REJECTED = 1  # the reason follows
 FAILED = 2  # the message of a RunError follows
 _CHILD = (
@@ -45,19 +46,23 @@ class _Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that started it; a fork of that has pipes it must not use
 
-    def decode(self, data: bytes, size: int, cpu_s: float) -> np.ndarray:
-        """Returns uint8 [size, size, 3] (see `decode_in_process`)."""
+    def decode(
+        self, data: bytes, size: int, cpu_s: float, *, max_pixels: int
+    ) -> tuple[np.ndarray, str]:
+        """Returns uint8 [size, size, 3] and how it was converted (see `decode_in_process`)."""
         with self._lock:
             process = self._running()
             try:
-                how, content = _ask(process, data, size, cpu_s=cpu_s)
+                how, content = _ask(process, data, size, cpu_s=cpu_s, max_pixels=max_pixels)
             except (OSError, EOFError) as error:
                 raise self._ended(process, error, cpu_s) from None
             except BaseException:
                 self._stop()  # an answer that nobody waits for would be the next one's
                 raise
         if how == PIXELS:
-            return np.frombuffer(bytearray(content), np.uint8).reshape(size, size, 3)
+            pixels = np.frombuffer(bytearray(content[: 3 * size * size]), np.uint8)
+            conversion = content[3 * size * size :].decode("utf-8", "replace")
+            return pixels.reshape(size, size, 3), conversion
         message = content.decode("utf-8", "replace")
         if how == REJECTED:
             raise ImageRejected(message)
@@ -119,12 +124,12 @@ class _Child:
 
 
 def _ask(
-    process: "subprocess.Popen[bytes]", data: bytes, size: int, *, cpu_s: float
+    process: "subprocess.Popen[bytes]", data: bytes, size: int, *, cpu_s: float, max_pixels: int
 ) -> tuple[int, bytes]:
     """Sends an image and returns how decoding it went, and the pixels or the message."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(REQUEST.pack(len(data), size, cpu_s))
+    process.stdin.write(REQUEST.pack(len(data), size, cpu_s, max_pixels))
     process.stdin.write(data)
     process.stdin.flush()
     deadline = time.monotonic() + _PATIENCE_S
@@ -157,16 +162,19 @@ _child = _Child()
 atexit.register(_child.close)
 
 
-def decode_in_process(data: bytes, size: int, cpu_s: float) -> np.ndarray:
-    """Returns an encoded image, decoded by another process.
+def decode_in_process(
+    data: bytes, size: int, cpu_s: float, *, max_pixels: int
+) -> tuple[np.ndarray, str]:
+    """Returns an encoded image, decoded by another process, and how it was converted.
 
     Args:
         data: The bytes of an image file.
         size: The side of the result in pixels.
         cpu_s: The CPU time after which the process is killed.
+        max_pixels: How many pixels the image may have.
 
     Raises:
         ImageRejected: If the image does not decode, or not in time, or crashes the decoder.
         RunError: If the process does not work.
     """
-    return _child.decode(data, size, cpu_s)
+    return _child.decode(data, size, cpu_s, max_pixels=max_pixels)

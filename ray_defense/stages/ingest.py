@@ -15,7 +15,7 @@ from ray_defense.core.config import fingerprint
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import write_json
 from ray_defense.data.limits import MAX_RANGE_BYTES
-from ray_defense.data.sources.class_folders import belongs_to_tool
+from ray_defense.data.sources.junk import is_junk
 from ray_defense.data.sources.labels import check_accepted_labels, check_labels
 from ray_defense.data.sources.listing import (
     SOURCE_CHANGED,
@@ -23,7 +23,12 @@ from ray_defense.data.sources.listing import (
     ListedSource,
     capture_split,
 )
-from ray_defense.data.sources.protocol import Source, SourceInfo, SourceSplit
+from ray_defense.data.sources.protocol import (
+    DescribedSource,
+    Source,
+    SourceInfo,
+    SourceSplit,
+)
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
@@ -78,7 +83,7 @@ def check_store_apart(source: Source, store: Store) -> None:
         if not root.is_relative_to(folder):
             continue
         steps = root.relative_to(folder).parts
-        if not steps or not belongs_to_tool(steps[0]):
+        if not any(is_junk(step) for step in steps):
             raise InputError(
                 f"the store {str(root)!r} lies in the folder of images {str(folder)!r} and would "
                 "become a class: name another with --store"
@@ -148,6 +153,8 @@ def write_dataset(
 ) -> None:
     """Fills an artifact: shards, `manifest.parquet`, `rejected.parquet`, `dataset.json`.
 
+    `converted.parquet` and `duplicates.parquet` are there if some images are converted, or equal.
+
     Args:
         artifact: The dataset that is made; its finished ranges are kept when it is resumed.
         executor: Who reads, changes and writes the ranges.
@@ -182,6 +189,11 @@ def write_dataset(
     tables = finish_tables(artifact.work, len(ranges), len(labels))
     notes.extend(check_accepted_labels(labels, tables.accepted, info.num_classes))
     notes.extend(tables.notes)
+    recognized: tuple[str, ...] = ()
+    if isinstance(captured.source, DescribedSource):
+        description_of_source = captured.source.describe()
+        recognized = description_of_source.recognized
+        notes.extend(description_of_source.left_out)
     if tables.num_rejected:
         notes.append(
             f"{tables.num_rejected} of {len(labels)} samples were rejected: see rejected.parquet"
@@ -192,6 +204,7 @@ def write_dataset(
         "size": info.size,
         "num_samples": len(tables.accepted),
         "num_rejected": tables.num_rejected,
+        "recognized": recognized,
         "notes": notes,
     }
     write_json(artifact.work / "dataset.json", description)
@@ -216,7 +229,11 @@ class ReadRange:
     captured: CapturedSplit
 
     def __call__(self, low: int, high: int) -> Columns:
-        """Returns index, image, label, origin and reason (of a rejection) of the range."""
+        """Returns the columns of the range.
+
+        They are index, image, label, origin, reason (of a rejection) and conversion (what the file
+        of an accepted sample held instead of 8-bit RGB).
+        """
         batch = self.captured.read(low, high)
         num_rows = high - low
         size = self.captured.info.size
@@ -224,6 +241,7 @@ class ReadRange:
         label = np.full(num_rows, -1, np.int64)
         origin = np.full(num_rows, "", object)
         reason = np.full(num_rows, "", object)
+        conversion = np.full(num_rows, "", object)
         accepted = batch.index - low
         image[accepted] = batch.images
         label[accepted] = batch.labels
@@ -231,18 +249,21 @@ class ReadRange:
         for sample in batch.rejected:
             origin[sample.index - low] = sample.origin
             reason[sample.index - low] = sample.reason
+        for converted in batch.converted:
+            conversion[converted.index - low] = converted.conversion
         return {
             "index": np.arange(low, high),
             "image": image,
             "label": label,
             "origin": origin,
             "reason": reason,
+            "conversion": conversion,
         }
 
 
 @dataclass(frozen=True)
 class WriteShard:
-    """Writes one range as a shard and its parts of the manifest and of the rejected samples."""
+    """Writes one range as a shard and its parts of the tables beside the shards."""
 
     directory: str
     shard_size: int

@@ -1,5 +1,6 @@
 """The tables of a suspect dataset, written range by range and joined when all are there."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from ray_defense.execution.protocols import Columns
 from ray_defense.store.record import SCRATCH
 from ray_defense.store.written_files import note_written
 
+_NUM_SHOWN = 5  # kinds of conversions that a note names
 DUPLICATES = "duplicates.parquet"
+CONVERTED = "converted.parquet"
+_CONVERTED_SCHEMA = pa.schema({"index": pa.int64(), "origin": pa.string(), "held": pa.string()})
 _DUPLICATES_SCHEMA = pa.schema({"group": pa.int64(), "index": pa.int64(), "label": pa.int64()})
 
 
@@ -32,7 +36,7 @@ class FinishedTables:
 
     accepted: np.ndarray  # the indices of the accepted samples, int64, ascending
     num_rejected: int
-    notes: tuple[str, ...]  # on copies among the images
+    notes: tuple[str, ...]  # on conversions and copies among the images
 
 
 def is_range_written(work: Path, number: int) -> bool:
@@ -73,7 +77,15 @@ def write_range(work: Path, number: int, columns: Columns, jpeg_quality: int | N
         "origin": origin[~accepted].tolist(),
         "reason": reason[~accepted].tolist(),
     }
+    conversion = np.asarray(columns["conversion"], object)
+    is_converted = np.array([bool(text) for text in conversion]) & accepted
+    converted = {
+        "index": index[is_converted],
+        "origin": origin[is_converted].tolist(),
+        "held": conversion[is_converted].tolist(),
+    }
     write_sealed_table(_rejected_part(work, number), pa.table(rejected, REJECTED_SCHEMA))
+    write_sealed_table(_converted_part(work, number), pa.table(converted, _CONVERTED_SCHEMA))
     write_sealed_table(_manifest_part(work, number), manifest)
     return int(accepted.sum())
 
@@ -95,9 +107,11 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> FinishedTab
     """
     manifests = []
     rejected_parts = []
+    converted_parts = []
     for number in range(num_ranges):
         manifests.append(read_sealed_table(_manifest_part(work, number)))
         rejected_parts.append(read_sealed_table(_rejected_part(work, number)))
+        converted_parts.append(read_sealed_table(_converted_part(work, number)))
     rejected = pa.concat_tables(rejected_parts)
     num_accepted = sum(table.num_rows for table in manifests)
     if num_accepted + rejected.num_rows != num_expected:
@@ -123,8 +137,31 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> FinishedTab
     return FinishedTables(
         accepted=manifest["index"].to_numpy(),
         num_rejected=rejected.num_rows,
-        notes=write_duplicates(work, manifest),
+        notes=(
+            *write_converted(work, pa.concat_tables(converted_parts)),
+            *write_duplicates(work, manifest),
+        ),
     )
+
+
+def write_converted(work: Path, converted: pa.Table) -> tuple[str, ...]:
+    """Writes which images were converted to 8-bit RGB, if some were, and returns a note on them.
+
+    Args:
+        work: The directory of the dataset that is made.
+        converted: A row for each: its index, its origin and what its file held.
+    """
+    if not converted.num_rows:
+        return ()
+    write_table(work / CONVERTED, converted.sort_by("index"))
+    kinds = Counter(converted["held"].to_pylist())
+    examples = []
+    for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_NUM_SHOWN]:
+        examples.append(f"{count} x {kind}")
+    if len(kinds) > _NUM_SHOWN:
+        examples.append(f"{len(kinds) - _NUM_SHOWN} other kinds")
+    note = f"{converted.num_rows} images became 8-bit RGB ({'; '.join(examples)}): see {CONVERTED}"
+    return (note,)
 
 
 def write_duplicates(work: Path, manifest: pa.Table) -> tuple[str, ...]:
@@ -162,6 +199,10 @@ def write_duplicates(work: Path, manifest: pa.Table) -> tuple[str, ...]:
 
 def _manifest_part(work: Path, number: int) -> Path:
     return work / SCRATCH / "parts" / f"manifest-{number:05d}{SEALED_SUFFIX}"
+
+
+def _converted_part(work: Path, number: int) -> Path:
+    return work / SCRATCH / "parts" / f"converted-{number:05d}{SEALED_SUFFIX}"
 
 
 def _rejected_part(work: Path, number: int) -> Path:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import DecodeError, decode_image
+from ray_defense.data.decode import DecodeError, decode_image, decode_recorded, decode_watched
 from ray_defense.data.limits import MAX_PIXELS
 from tests.support.encoded_images import encode_image
 
@@ -164,6 +164,80 @@ def test_nothing_is_decoded_while_pillow_lets_truncated_images_pass(monkeypatch)
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(InputError, match="LOAD_TRUNCATED_IMAGES"):
         decode_image(encode_image(PIXELS), 32)
+
+
+def photograph(num_pictures: int = 2, **options) -> bytes:
+    """A JPEG as a phone writes it, with further pictures behind the first one."""
+    others = [Image.fromarray(255 - PIXELS)] * (num_pictures - 1)
+    return encode_image(
+        Image.fromarray(PIXELS), "MPO", save_all=True, append_images=others, **options
+    )
+
+
+def test_of_a_photograph_of_several_pictures_the_first_is_read():
+    """All photographs of some phones were rejected as animated."""
+    first = encode_image(PIXELS, "JPEG", quality=75)
+    decoded = decode_recorded(photograph(3), 32)
+    assert np.array_equal(decoded.pixels, np.asarray(Image.open(BytesIO(first))))
+    assert decoded.conversion == "the first of 3 pictures"
+    watched = decode_watched(photograph(3), 32, 60)
+    assert np.array_equal(watched.pixels, decoded.pixels)
+    assert watched.conversion == decoded.conversion
+
+
+@pytest.mark.parametrize("kept_fraction", [0.3, 0.4, 0.45])
+def test_a_photograph_whose_first_picture_ends_early_is_rejected(kept_fraction):
+    data = photograph()
+    half = data[: int(kept_fraction * len(data))] + b"\xff\xd9"
+    with pytest.raises(DecodeError):
+        decode_image(half, 32)
+    second = data.index(b"\xff\xd8", 100)
+    with pytest.raises(DecodeError):
+        decode_image(half + data[second:], 32)
+
+
+SIXTEEN_BITS_OF_COLOR = b"P6 32 32 65535\n" + np.repeat(PIXELS, 2, axis=2).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("image", "conversion"),
+    [
+        (PIXELS, ""),
+        (PIXELS[:, :, 0], "gray"),
+        (PIXELS[:, :, 0].astype(np.uint16) * 257, "16 bits, gray"),
+        (Image.fromarray(PIXELS).convert("1"), "black and white"),
+        (Image.fromarray(PIXELS).quantize(8), "palette"),
+        (np.dstack([PIXELS, PIXELS[:, :, :1]]), "transparency"),
+        (Image.fromarray(PIXELS).convert("LA"), "gray, transparency"),
+    ],
+)
+def test_what_a_file_held_instead_of_8_bit_rgb_is_recorded(image, conversion):
+    """Input rows 2 to 4: a conversion loses something, so it is told."""
+    assert decode_recorded(encode_image(image), 32).conversion == conversion
+
+
+def test_conversions_of_other_formats_are_recorded():
+    cmyk = encode_image(Image.fromarray(PIXELS).convert("CMYK"), "JPEG")
+    assert decode_recorded(cmyk, 32).conversion == "CMYK"
+    assert decode_recorded(SIXTEEN_BITS_OF_COLOR, 32).conversion == "16 bits"
+    transparent = encode_image(PIXELS, transparency=(1, 2, 3))
+    assert decode_recorded(transparent, 32).conversion == "transparency"
+
+
+def test_the_cap_of_pixels_can_be_set_and_the_reason_names_it():
+    data = encode_image(np.zeros((100, 90, 3), dtype=np.uint8))
+    with pytest.raises(DecodeError, match=r"90x100 is more than 8999 pixels \(max_pixels\)"):
+        decode_image(data, 32, max_pixels=8999)
+    assert decode_image(data, 32, max_pixels=9000).shape == (32, 32, 3)
+    bomb = encode_image(Image.new("1", (9000, 9000)))
+    assert decode_image(bomb, 32, max_pixels=2**27).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"avif"])
+def test_the_photographs_that_are_not_read_are_named(brand):
+    data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1"
+    with pytest.raises(DecodeError, match="HEIC or AVIF is not read: convert it"):
+        decode_image(data, 32)
 
 
 @settings(max_examples=300, deadline=None)

@@ -151,7 +151,7 @@ def test_an_image_that_takes_too_long_is_rejected_and_the_next_is_decoded(own_ch
     with pytest.raises(DecodeError, match=r"takes more than 0\.1 s to decode"):
         decode_watched(slow_image(), 32, cpu_s=0.1)
     pixels = random_picture()
-    assert np.array_equal(decode_watched(encode_image(pixels), 32, 60), pixels)
+    assert np.array_equal(decode_watched(encode_image(pixels), 32, 60).pixels, pixels)
     with pytest.raises(DecodeError, match="no JPEG"):
         decode_watched(b"text", 32, 60)
 
@@ -175,7 +175,7 @@ def test_a_large_image_is_decoded_by_another_process_to_the_same_pixels(own_chil
     decoded = decode_image(data, 32)
     assert own_child._process is not None
     assert decoded.flags.writeable
-    assert np.array_equal(decoded, decode_unwatched(data, 32))
+    assert np.array_equal(decoded, decode_unwatched(data, 32).pixels)
 
 
 def test_the_decoding_process_takes_no_code_from_the_current_directory(
@@ -187,7 +187,7 @@ def test_the_decoding_process_takes_no_code_from_the_current_directory(
     monkeypatch.syspath_prepend("")
     monkeypatch.setenv("PYTHONPATH", "")
     pixels = random_picture()
-    assert np.array_equal(decode_watched(encode_image(pixels), 32, 60), pixels)
+    assert np.array_equal(decode_watched(encode_image(pixels), 32, 60).pixels, pixels)
 
 
 def test_the_decoding_process_ends_with_the_one_that_started_it():

@@ -5,10 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.files import read_json
 from ray_defense.core.random import stream
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.stages.ingest import IngestConfig, WriteShard, ingest_step
 from ray_defense.store.truth import unseal
+from tests.support.encoded_images import encode_image
 from tests.support.noise import noise_images, noise_png, read_all, write_noise
 from tests.support.steps import make_step, plan_context
 
@@ -34,6 +36,30 @@ def test_a_dataset_that_nobody_poisoned_for_us_is_the_source_and_has_no_truth(tm
     assert not list((tmp_path / "store").rglob("truth*"))
     with pytest.raises(InputError, match="no sealed truth"):
         unseal(context.store, suspect.key)
+
+
+def test_what_was_converted_is_listed_beside_the_shards(tmp_path):
+    """Input rows 2 to 4: conversions were made, and nothing told of them."""
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(4):
+            (tmp_path / "images" / name / f"{number}.png").write_bytes(noise_png(number))
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    (tmp_path / "images" / "cat" / "1.png").write_bytes(encode_image(gray))
+    (tmp_path / "images" / "dog" / "9.png").write_bytes(encode_image(gray.astype(np.uint16) * 257))
+    (tmp_path / "images" / "dog" / ".DS_Store").write_bytes(b"junk")
+    source = ImageFolder(str(tmp_path / "images"), size=16)
+    context = plan_context(tmp_path / "store")
+    suspect = make_step(ingest_step(IngestConfig(3), source, context), context)
+    assert pq.read_table(suspect.path / "converted.parquet").to_pylist() == [
+        {"index": 1, "origin": "cat/1.png", "held": "gray"},
+        {"index": 8, "origin": "dog/9.png", "held": "16 bits, gray"},
+    ]
+    description = read_json(suspect.path / "dataset.json")
+    assert description["recognized"] == list(source.describe().recognized)
+    notes = "\n".join(description["notes"])
+    assert "2 images became 8-bit RGB (1 x 16 bits, gray; 1 x gray)" in notes
+    assert "skipped as no part of the data: 1 x '.DS_Store'" in notes
 
 
 def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):

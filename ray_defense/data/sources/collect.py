@@ -6,8 +6,13 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ray_defense.data.decode import DecodeError
-from ray_defense.data.sources.protocol import Batch, RejectedSample, SourceInfo
+from ray_defense.data.decode import DecodedImage, DecodeError
+from ray_defense.data.sources.protocol import (
+    Batch,
+    ConvertedSample,
+    RejectedSample,
+    SourceInfo,
+)
 from ray_defense.data.text import encodable, shortened
 
 Content = TypeVar("Content")
@@ -26,7 +31,7 @@ class UndecodedSample(Generic[Content]):
 def collect_batch(
     samples: Iterable[UndecodedSample[Content]],
     info: SourceInfo,
-    decode: Callable[[Content], np.ndarray],
+    decode: Callable[[Content], np.ndarray | DecodedImage],
 ) -> Batch:
     """Returns samples as a batch.
 
@@ -36,14 +41,15 @@ def collect_batch(
     Args:
         samples: The samples of a range, by ascending index.
         info: What the source holds.
-        decode: Returns the image of a sample from its content, uint8 [size, size, 3], or raises
-            DecodeError.
+        decode: Returns the image of a sample from its content, uint8 [size, size, 3], with or
+            without how it was converted, or raises DecodeError.
     """
     index: list[int] = []
     images: list[np.ndarray] = []
     labels: list[int] = []
     origin: list[str] = []
     rejected: list[RejectedSample] = []
+    converted: list[ConvertedSample] = []
     for sample in samples:
         try:
             _check_label(sample.label, info.num_classes)
@@ -51,6 +57,10 @@ def collect_batch(
         except DecodeError as error:
             rejected.append(_rejected(sample, error))
             continue
+        if isinstance(image, DecodedImage):
+            if image.conversion:
+                converted.append(ConvertedSample(sample.index, image.conversion))
+            image = image.pixels
         index.append(sample.index)
         images.append(image)
         labels.append(sample.label)
@@ -62,6 +72,7 @@ def collect_batch(
         labels=np.array(labels, dtype=np.int64),
         origin=tuple(origin),
         rejected=tuple(rejected),
+        converted=tuple(converted),
     )
 
 

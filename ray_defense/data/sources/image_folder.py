@@ -1,7 +1,5 @@
 """A folder of class folders of image files, with or without a test set beside them."""
 
-import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,37 +9,45 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
-from ray_defense.data.sources.class_folders import (
-    ClassFolders,
-    belongs_to_tool,
-    cannot_list,
-    is_folder_or_link,
-)
+from ray_defense.data.limits import MAX_PIXELS, MAX_SETTABLE_PIXELS, MAX_SIDE, MIN_SIDE
+from ray_defense.data.sources.class_folders import ClassFolders, cannot_list
+from ray_defense.data.sources.folder_description import describe_folders
+from ray_defense.data.sources.folder_layout import ClassDepth, FolderLayout, Layout, find_layout
+from ray_defense.data.sources.followed_links import followed_links
 from ray_defense.data.sources.listing import FileListing, ListedFile
-from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
+from ray_defense.data.sources.other_forms import check_class_folders
+from ray_defense.data.sources.protocol import (
+    Batch,
+    SourceDescription,
+    SourceInfo,
+    SourceSplit,
+    make_absolute,
+)
 from ray_defense.data.text import encodable, shortened
-
-# Beside train/, what other programs read and we do not; test/ is read.
-_SPLITS = ("train", "test", "val", "valid", "validation")
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm")
-_NUM_LOOKED_AT = 1000  # entries below a folder, to tell whether it holds images
 
 
 @dataclass(frozen=True)
 class ImageFolder:
     """Images in `<path>/{train,test}/<class>/**`, or a training set alone in `<path>/<class>/**`.
 
-    `ClassFolders` says which files are samples.
+    `find_layout` says how the folders are understood, `ClassFolders` which files are samples.
     """
 
     name: ClassVar[str] = "image_folder"
     path: str = ""  # the folder
     size: int = 32  # pixels a side
+    layout: Layout = "auto"  # whether the folders in it are splits or classes
+    classes: ClassDepth = (
+        "auto"  # whether all folders that hold images are classes, or the top ones
+    )
+    follow_links_below: str = ""  # links to what lies below this folder are read; empty: none is
+    max_pixels: int = MAX_PIXELS  # of an image before it is resized
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        check_in_range("max_pixels", self.max_pixels, MIN_SIDE * MIN_SIDE, MAX_SETTABLE_PIXELS)
         make_absolute(self, "path")
+        make_absolute(self, "follow_links_below")
 
     def info(self) -> SourceInfo:
         return self._folders().info(self.size)
@@ -61,63 +67,41 @@ class ImageFolder:
     def read_files(self, files: Sequence[ListedFile], low: int, info: SourceInfo) -> Batch:
         # The paths are relative to the root; which folders hold the classes does not matter here.
         root = Path(self.path)
-        return ClassFolders(root, root, None).read_files(files, low, info)
+        folders = self._class_folders(FolderLayout(root, None, leaves=False, unused=()))
+        return folders.read_files(files, low, info)
+
+    def describe(self) -> SourceDescription:
+        layout = self._layout()
+        return describe_folders(self._class_folders(layout), layout.unused)
 
     def _folders(self) -> ClassFolders:
+        return self._class_folders(self._layout())
+
+    def _layout(self) -> FolderLayout:
         root = Path(self.path)
+        if self.follow_links_below and not Path(self.follow_links_below).is_dir():
+            folder = shortened(encodable(self.follow_links_below))
+            raise InputError(f"no folder {folder!r}: set follow_links_below to one")
+        if self.path:
+            try:
+                check_class_folders(root)
+            except OSError as error:
+                raise cannot_list(error) from None
         if not self.path or not root.is_dir():
             raise InputError(
                 f"no folder {self.path!r}: set path to one with class folders, or train/ and test/"
             )
-        has_train = is_folder_or_link(root / "train")
-        has_test = is_folder_or_link(root / "test")
-        if has_test and not has_train:
-            raise InputError(
-                f"{self.path!r} has a test/ but no train/: put the training class folders in train/"
-            )
-        if has_train:
-            _check_nothing_left_out(root)
-        train = root / "train" if has_train else root
-        test = root / "test" if has_test else None
-        return ClassFolders(root, train, test)
+        links = followed_links(self.follow_links_below)
+        layout = find_layout(root, self.layout, self.classes, links)
+        self._class_folders(layout).check_test_classes()
+        return layout
 
-
-def _check_nothing_left_out(root: Path) -> None:
-    """Raises InputError if images lie beside train/ that no split would read.
-
-    They may be classes, of which one is called "train".
-    """
-    left_out = []
-    try:
-        with os.scandir(root) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                is_split = entry.name.lower() in _SPLITS
-                if is_split or belongs_to_tool(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False) and _holds_images(entry.path):
-                    left_out.append(entry.name)
-    except OSError as error:
-        raise cannot_list(error) from None
-    if left_out:
-        names = ", ".join(repr(shortened(encodable(name), 40)) for name in left_out[:3])
-        if len(left_out) > 3:
-            names += f" and {len(left_out) - 3} more"
-        raise InputError(
-            f"{str(root)!r} has train/ and beside it images in {names}, which would be left out: "
-            "move the class folders into train/, or the others away"
+    def _class_folders(self, layout: FolderLayout) -> ClassFolders:
+        return ClassFolders(
+            Path(self.path),
+            layout.train,
+            layout.test,
+            leaves=layout.leaves,
+            links=followed_links(self.follow_links_below),
+            max_pixels=self.max_pixels,
         )
-
-
-def _holds_images(folder: str) -> bool:
-    """Returns whether one of the first entries below a folder is called like an image."""
-    folders = [folder]
-    num_left = _NUM_LOOKED_AT
-    while folders and num_left:
-        with os.scandir(folders.pop()) as entries:
-            for entry in itertools.islice(entries, num_left):
-                num_left -= 1
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif entry.name.lower().endswith(_IMAGE_ENDINGS):
-                    return True
-    return False

@@ -15,12 +15,12 @@ from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.class_folders import (
     ClassFolders,
+    first_few,
     is_folder_or_link,
     list_class_names,
 )
 from ray_defense.data.sources.listing import FileListing, ListedFile
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
-from ray_defense.data.text import encodable, shortened
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ImageNet200:
         names = list_class_names(train)
         if len(names) != self.num_classes:
             raise InputError(
-                f"{str(train)!r} has {len(names)} class folders ({_first_few(names)}), "
+                f"{str(train)!r} has {len(names)} class folders ({first_few(names)}), "
                 f"not {self.num_classes}: put the folders of the subset there, or set num_classes"
             )
         if test is not None:
@@ -97,12 +97,7 @@ def _check_same_classes(train: Path, train_names: tuple[str, ...], test: Path) -
         return
     num_shared = len({*test_names} & {*train_names})
     raise InputError(
-        f"{str(test)!r} has {len(test_names)} class folders ({_first_few(test_names)}), of which "
+        f"{str(test)!r} has {len(test_names)} class folders ({first_few(test_names)}), of which "
         f"{num_shared} are among the {len(train_names)} of {str(train)!r}: "
         "sort its images into the same class folders"
     )
-
-
-def _first_few(names: tuple[str, ...]) -> str:
-    text = ", ".join(repr(shortened(encodable(name), 40)) for name in names[:3])
-    return text + ", ..." if len(names) > 3 else text

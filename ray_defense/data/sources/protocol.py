@@ -32,6 +32,14 @@ class RejectedSample:
 
 
 @dataclass(frozen=True)
+class ConvertedSample:
+    """A sample whose file held something else than one 8-bit RGB picture."""
+
+    index: int  # its position in the split
+    conversion: str  # what it held: "gray", "transparency", "the first of 2 pictures"
+
+
+@dataclass(frozen=True)
 class SourceDescription:
     """What a source made of the files it was given, in sentences for its user."""
 
@@ -48,6 +56,7 @@ class Batch:
     labels: np.ndarray  # int64 [n], in range(num_classes)
     origin: tuple[str, ...]  # where each came from: a relative path, or "row 17"
     rejected: tuple[RejectedSample, ...]
+    converted: tuple[ConvertedSample, ...] = ()  # of those in `index`
 
 
 class Source(Protocol):

@@ -18,7 +18,7 @@ FINGERPRINTS = {
     "cifar10": "83ea237d75efe515",
     "cifar100": "1bdb4ef7e94bc100",
     "digits": "6e4c1f9c9b277111",
-    "image_folder": "6624c73f1a228870",
+    "image_folder": "6aea3516a0dbd3cf",
     "imagenet200": "2db4a80affee5b10",
     "parquet": "997d00e47d1ebb46",
     "table": "29bd69b9251b4dc6",
