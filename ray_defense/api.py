@@ -207,7 +207,7 @@ def _recognized(data: "str | Path | Source") -> "tuple[Source, dict[str, str]]":
         return data, {}
     from ray_defense.data.sources.recognize import recognize
 
-    recognized = recognize(data)
+    recognized = recognize(str(data))
     return recognized.source, {"data": "; ".join(recognized.sentences)}
 
 

@@ -41,7 +41,7 @@ class AuditRequest:
 
 def check_free(out: Path) -> None:
     """Raises InputError if a folder holds something that no audit left there."""
-    from ray_defense.reports.audit_files import MANIFEST
+    from ray_defense.pipeline.audit_files import MANIFEST
 
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InputError(f"{str(out)!r} is no folder: name another with --out")
@@ -62,9 +62,9 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         out: The folder of the audit.
         request: What was asked for.
     """
+    from ray_defense.pipeline import audit_files
     from ray_defense.pipeline.audit_gathering import gather_page
     from ray_defense.pipeline.audited_samples import AuditedSamples
-    from ray_defense.reports import audit_files
     from ray_defense.reports.audit_page import render_audit_page
     from ray_defense.stages.decide import SPLIT, VERDICT_FILE
 
@@ -94,6 +94,7 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         num_stages=len(artifacts),
         details=detection.details,
         columns=samples.columns,
+        images_of=samples.images_of,
     )
     described = {
         "ray_defense": VERSION,

@@ -11,9 +11,9 @@ import numpy as np
 from ray_defense.data.split_table import read_split
 from ray_defense.data.suspect_dataset import MANIFEST, SuspectDataset
 from ray_defense.data.table_file import read_table
+from ray_defense.pipeline.audit_files import data_fingerprint
 from ray_defense.pipeline.plan import Plan
 from ray_defense.pipeline.run import detection_of
-from ray_defense.reports.audit_files import data_fingerprint
 from ray_defense.stages.decide import DECISION_FILE, SPLIT
 from ray_defense.stages.ingest_tables import DUPLICATES
 
@@ -42,6 +42,11 @@ class AuditedSamples:
         # Flagged samples first, then by score; of equal ones the first of the data.
         self.order = np.lexsort((self.index, -self.scores, ~is_flagged))
         self.columns = self._table()
+
+    def images_of(self, index: np.ndarray) -> np.ndarray:
+        """Returns images of the dataset by their indices, uint8 [n, H, W, 3]."""
+        images: np.ndarray = self.dataset.read_images(self.dataset.locate(index))
+        return images
 
     def suspected_names(self) -> tuple[str, ...]:
         """Returns the names of the suspected classes."""

@@ -1,6 +1,6 @@
 """What an audit says of a dataset, and the folder that holds it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -37,6 +37,7 @@ class Audit:
         num_stages: All stages.
         details: All of `verdict.json`.
         columns: The table of samples, by column; rows by ascending rank.
+        images_of: Returns images as the detectors saw them, uint8 [n, H, W, 3], by their indices.
     """
 
     verdict: Outcome
@@ -54,6 +55,7 @@ class Audit:
     num_stages: int
     details: Mapping[str, Any]
     columns: Mapping[str, Any]
+    images_of: Callable[[np.ndarray], np.ndarray]
 
     @property
     def exit_code(self) -> int:
@@ -87,7 +89,9 @@ class Audit:
         """
         from ray_defense.reports.audit_figure import draw_samples
 
-        return draw_samples(self, num_images)
+        num_shown = max(1, num_images)
+        images = self.images_of(self.columns["index"][:num_shown])
+        return draw_samples(images, self.columns["class"][:num_shown])
 
     def __repr__(self) -> str:
         return f"Audit({self.headline!r}, report={str(self.report)!r})"

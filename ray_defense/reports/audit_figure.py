@@ -1,44 +1,34 @@
 """A figure of the most suspicious samples of an audit, for notebooks."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ray_defense.core.errors import InputError
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ray_defense.reports.audit import Audit
 
 _NUM_COLUMNS = 10
 _NAME_CHARACTERS = 24
 
 
-def draw_samples(audit: "Audit", num_images: int) -> "Figure":
-    """Returns a figure of the samples of the highest ranks, as the detectors saw them.
+def draw_samples(images: np.ndarray, class_names: Sequence[str]) -> "Figure":
+    """Returns a figure of samples by ascending rank, as the detectors saw them.
 
-    Raises:
-        InputError: If the store of the audit is not beside it any more.
+    Args:
+        images: uint8 [N, H, W, 3], at least one.
+        class_names: The name of the class of each, [N].
     """
     from matplotlib.figure import Figure
 
-    from ray_defense.data.suspect_dataset import SuspectDataset
-    from ray_defense.reports.audit_files import read_manifest_of_audit
-
-    manifest = read_manifest_of_audit(audit.out)
-    directory = (audit.out / manifest["artifacts"]["ingest"]).resolve()
-    if not directory.is_dir():
-        raise InputError(f"no dataset in {str(directory)!r}: run the audit again")
-    dataset = SuspectDataset(directory)
-    index = audit.columns["index"][: max(1, num_images)]
-    images = dataset.read_images(dataset.locate(index))
-    num_rows = -(-len(index) // _NUM_COLUMNS)
+    num_rows = -(-len(images) // _NUM_COLUMNS)
     figure = Figure(figsize=(_NUM_COLUMNS * 1.4, num_rows * 1.7), layout="constrained")
     axes = figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False)
-    for position, axis in enumerate(axes.flat):
+    for axis in axes.flat:
         axis.axis("off")
-        if position < len(index):
-            axis.imshow(images[position], interpolation="nearest")
-            name = str(audit.columns["class"][position])[:_NAME_CHARACTERS]
-            title = axis.set_title(f"#{position + 1} {name}", fontsize=7)
-            title.set_parse_math(False)
+    for position, (image, name) in enumerate(zip(images, class_names, strict=True)):
+        axis = axes.flat[position]
+        axis.imshow(image, interpolation="nearest")
+        title = axis.set_title(f"#{position + 1} {name[:_NAME_CHARACTERS]}", fontsize=7)
+        title.set_parse_math(False)
     return figure

@@ -49,7 +49,7 @@ class AuditCommand:
         work = WorkOptions.of(options)
         overrides = {}
         for assignment in work.assignments:
-            key, value = split_assignment("--set", assignment, "mirror.training.steps=640")
+            key, value = split_assignment("--set", assignment, "detect.mirror.training.steps=640")
             overrides[key] = value
         with work.prepared():
             from ray_defense import api

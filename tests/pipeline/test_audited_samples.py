@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_defense.pipeline.audit import sign_p_values
+from ray_defense.pipeline.audited_samples import sign_p_values
 
 
 def test_the_p_value_counts_the_negative_tail_as_a_loop_does() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_defense.core.errors import InputError
-from ray_defense.reports.audit_files import (
+from ray_defense.pipeline.audit_files import (
     MANIFEST,
     data_fingerprint,
     read_manifest_of_audit,
