@@ -5,18 +5,21 @@ from typing import TYPE_CHECKING, Any
 from ray_defense.core.version import VERSION
 
 if TYPE_CHECKING:
-    from ray_defense.api import defend, detect, read_shards, report, run, sweep
+    from ray_defense.api import defend, detect, export, read_shards, report, run, sweep
     from ray_defense.core.errors import InputError, RunError
+    from ray_defense.exports.export_audit import ExportSummary
     from ray_defense.reports.detection import Detection
     from ray_defense.reports.result import Result
 
 __all__ = [
     "Detection",
+    "ExportSummary",
     "InputError",
     "Result",
     "RunError",
     "defend",
     "detect",
+    "export",
     "read_shards",
     "report",
     "run",
@@ -26,6 +29,7 @@ __version__ = VERSION
 
 _MODULES = {
     "Detection": "ray_defense.reports.detection",
+    "ExportSummary": "ray_defense.exports.export_audit",
     "InputError": "ray_defense.core.errors",
     "Result": "ray_defense.reports.result",
     "RunError": "ray_defense.core.errors",

@@ -99,6 +99,15 @@ class ClassFolders:
             samples.append(UndecodedSample(index, encodable(file.path), file.label, content=file))
         return collect_batch(samples, info, decode_file)
 
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        """Yields the files at positions low to high - 1 as they are (see `EncodedSource`)."""
+        for sample in self._samples(split, low, high):
+            path = self.root / sample.content
+            data = _read_regular_file(path, _file_status(path))
+            yield UndecodedSample(sample.index, sample.origin, sample.label, content=data)
+
     def _read_listed(self, listed: ListedFile) -> bytes:
         path = self.root / listed.path
         status = _file_status(path)

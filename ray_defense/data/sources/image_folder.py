@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +11,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
+from ray_defense.data.decode import decode_image
 from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.class_folders import (
     ClassFolders,
@@ -18,6 +19,7 @@ from ray_defense.data.sources.class_folders import (
     cannot_list,
     is_folder_or_link,
 )
+from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.sources.listing import FileListing, ListedFile
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
 from ray_defense.data.text import encodable, shortened
@@ -62,6 +64,14 @@ class ImageFolder:
         # The paths are relative to the root; which folders hold the classes does not matter here.
         root = Path(self.path)
         return ClassFolders(root, root, None).read_files(files, low, info)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        return self._folders().read_encoded(split, low, high)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return decode_image(data or b"", self.size)
 
     def _folders(self) -> ClassFolders:
         root = Path(self.path)

@@ -1,5 +1,6 @@
 """Parquet files of encoded images and labels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
-from ray_defense.data.sources.collect import collect_batch
+from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
 from ray_defense.data.sources.signature import files_signature
 
@@ -63,15 +64,20 @@ class Parquet:
         return "" if file is None else files_signature(file.parent, [file.name])
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        return collect_batch(self.read_encoded(split, low, high), self.info(), self.decode)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
         from ray_defense.data.sources.parquet_rows import stream_samples
 
         file = self._file(split)
         if split == "train" and self.limit is not None:
             high = min(high, self.limit)
-        samples = () if file is None else stream_samples(file, max(low, 0), high)
-        return collect_batch(samples, self.info(), self._decode)
+        if file is not None:
+            yield from stream_samples(file, max(low, 0), high)
 
-    def _decode(self, data: bytes | None) -> np.ndarray:
+    def decode(self, data: bytes | None) -> np.ndarray:
         if data is None:
             raise DecodeError("no image bytes in the row")
         return decode_image(data, self.size)
