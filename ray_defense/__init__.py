@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         audit,
         defend,
         detect,
+        export,
         load_model,
         read_shards,
         recipe,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     )
     from ray_defense.core.config import override
     from ray_defense.core.errors import InputError, RunError
+    from ray_defense.exports.export_audit import ExportSummary
     from ray_defense.reports.audit import Audit
     from ray_defense.reports.detection import Detection
     from ray_defense.reports.result import Result
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "Detection",
+    "ExportSummary",
     "InputError",
     "Result",
     "RunError",
     "audit",
     "defend",
     "detect",
+    "export",
     "load_model",
     "override",
     "read_shards",
@@ -44,6 +48,7 @@ __version__ = VERSION
 _MODULES = {
     "Audit": "ray_defense.reports.audit",
     "Detection": "ray_defense.reports.detection",
+    "ExportSummary": "ray_defense.exports.export_audit",
     "InputError": "ray_defense.core.errors",
     "Result": "ray_defense.reports.result",
     "RunError": "ray_defense.core.errors",

@@ -15,6 +15,7 @@ from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
+from ray_defense.exports.export_audit import ExportPart, ExportSummary, export_audit
 from ray_defense.pipeline.plan import Plan, Until, plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
@@ -181,8 +182,9 @@ def audit(
     settings = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
     )
-    side = measured_side(source)
-    planned = plan_audit(source, len(source.labels("train")), side, settings=settings)
+    num_samples = len(source.labels("train"))
+    side = measured_side(source, num_samples)
+    planned = plan_audit(source, num_samples, side, settings=settings)
     config = configured_recipe(planned.recipe, overrides)
     where = Where(folder / STORE_FOLDER, executor, backend, placement=placement)
     with _opened(None, where) as (store, opened_executor):
@@ -252,6 +254,34 @@ def report(
                 f"what is missing with ray-defense run {config.name} and the same options"
             )
     return run(config, store=store)
+
+
+def export(
+    audit: str | Path,
+    part: ExportPart,
+    form: str,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+) -> ExportSummary:
+    """Writes the samples of one part of an audit into a new folder; changes nothing else.
+
+    Args:
+        audit: The folder that an audit wrote.
+        part: "kept" (all that is not flagged), "flagged", "uncertain" or "trusted".
+        form: "folder", "parquet", "csv", "beton", "label-studio", "fiftyone" or "huggingface".
+        out: The folder to write, which must not be there, or be empty.
+        data: Where the audited data lies now; None for where it lay.
+
+    Returns:
+        What was written, with what a user should know of it.
+
+    Raises:
+        InputError: If there is nothing to export, the folder is in use or lies in the data or the
+            audit, or the data is not what was audited any more.
+        RunError: If the folder cannot be written.
+    """
+    return export_audit(audit, part, form, out, data=data)
 
 
 def benchmark(

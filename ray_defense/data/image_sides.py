@@ -1,24 +1,41 @@
 """How large the images of a source are, from the headers of some of them; no pixel is decoded."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable
 
 import numpy as np
 
+from ray_defense.core.errors import RunError
 from ray_defense.data.decode import FORMATS, DecodeError, open_image
+from ray_defense.data.sources.encoded import EncodedSource
+from ray_defense.data.sources.protocol import Source
 
 NUM_MEASURED = 200
 
 
-@runtime_checkable
-class EncodedSource(Protocol):
-    """What a `Source` of encoded images has besides: the bytes of some of them, as they are."""
+def measured_side(source: Source, num_samples: int) -> int | None:
+    """Returns the median of the shorter sides of some training images, spread over all, in pixels.
 
-    def some_encoded(self, num_images: int) -> list[bytes]:
-        """Returns the bytes of up to so many training images, spread over the split."""
+    Args:
+        source: Where they come from.
+        num_samples: How many there are.
+
+    Returns:
+        The median; None where no image can be read, or the source has no image files.
+    """
+    if not isinstance(source, EncodedSource):
+        return None
+    images = []
+    for position in spread(num_samples, NUM_MEASURED):
+        try:
+            for sample in source.read_encoded("train", position, position + 1):
+                images.append(sample.content)
+        except (DecodeError, RunError):
+            continue
+    return median_side(images)
 
 
-def median_side(images: list[bytes]) -> int | None:
-    """Returns the median of the shorter sides of images in pixels; None where none can be read.
+def median_side(images: Iterable[bytes | None]) -> int | None:
+    """Returns the median of the shorter sides of encoded images in pixels.
 
     Args:
         images: Encoded; those that cannot be read are left out.
@@ -26,7 +43,7 @@ def median_side(images: list[bytes]) -> int | None:
     sides = []
     for data in images:
         try:
-            with open_image(data, FORMATS) as image:
+            with open_image(data or b"", FORMATS) as image:
                 sides.append(min(image.size))
         except DecodeError:
             continue
@@ -35,12 +52,5 @@ def median_side(images: list[bytes]) -> int | None:
 
 def spread(num_items: int, num_chosen: int) -> list[int]:
     """Returns up to so many positions in range(num_items), evenly spread and ascending."""
-    positions = np.linspace(0, num_items - 1, min(num_items, num_chosen)).astype(int)
+    positions = np.linspace(0, max(0, num_items - 1), min(num_items, num_chosen)).astype(int)
     return sorted(set(positions.tolist()))
-
-
-def measured_side(source: object) -> int | None:
-    """Returns the median of the shorter sides of some images of a source; None if it is unknown."""
-    if not isinstance(source, EncodedSource):
-        return None
-    return median_side(source.some_encoded(NUM_MEASURED))

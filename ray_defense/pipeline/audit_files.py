@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_defense.core.errors import InputError
-from ray_defense.core.files import file_hash, read_json, write_bytes, write_json
+from ray_defense.core.files import file_hash, write_bytes, write_json
 
 TABLE = "audit.parquet"
 CSV_TABLE = "audit.csv"
@@ -78,23 +77,6 @@ def write_manifest_of_audit(out: Path, described: Mapping[str, Any]) -> None:
     for name in (TABLE, CSV_TABLE, REJECTED, VERDICT, PAGE):
         hashes[name] = file_hash(out / name)
     write_json(out / MANIFEST, {**described, "files": hashes})
-
-
-def read_manifest_of_audit(out: Path) -> dict[str, Any]:
-    """Returns the manifest of an audit.
-
-    Raises:
-        InputError: If the folder holds none that can be read.
-    """
-    try:
-        manifest = read_json(out / MANIFEST)
-    except (OSError, ValueError, RecursionError):
-        manifest = None
-    if not isinstance(manifest, dict) or "ray_defense" not in manifest:
-        raise InputError(
-            f"{str(out)!r} is no audit: it has no {MANIFEST} that `ray-defense audit` wrote"
-        )
-    return manifest
 
 
 def data_fingerprint(index: np.ndarray, labels: np.ndarray, hashes: Sequence[str]) -> str:

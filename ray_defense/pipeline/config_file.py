@@ -70,7 +70,7 @@ def _strict_loader() -> "type[yaml.SafeLoader]":
     """Returns PyYAML's safe loader without aliases, which can grow without end."""
     import yaml
 
-    class StrictLoader(yaml.SafeLoader):
+    class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise InputError("an alias of YAML (*name) is not read: write the value out")
@@ -81,6 +81,7 @@ def _strict_loader() -> "type[yaml.SafeLoader]":
             for key, _ in node.value:
                 keys.append((str(getattr(key, "value", None)), None))
             _distinct_keys(keys)
-            return super().construct_mapping(node, deep)
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
 
     return StrictLoader

@@ -65,8 +65,8 @@ def load_trained_model(directory: Path) -> ClassifierOfImages:
     described = record["config"]
     network = from_plain(_Network, {"model": _network_of(artifact, record)})
     normalization = from_plain(Normalization, described["normalization"])
-    weights = checked_file(artifact / WEIGHTS)
-    model = load_model(weights, network.model, num_classes_of(weights))
+    num_classes = num_classes_of(artifact / WEIGHTS)
+    model = load_model(checked_file(artifact / WEIGHTS), network.model, num_classes)
     return ClassifierOfImages(model, normalization).eval()
 
 

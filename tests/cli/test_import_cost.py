@@ -87,3 +87,9 @@ def test_a_cached_run_on_ray_imports_neither_ray_nor_torch(digits: Path, tmp_pat
     assert "ray" not in finished.heavy
     assert "torch" not in finished.heavy
     assert (store / "result.json").read_bytes() == written
+
+
+def test_the_help_of_the_export_imports_nothing_heavy():
+    finished = run_apart(COMMAND, "export", "nowhere", "--kept", "--as", "tar", "--out", "o")
+    assert finished.exit_code == 2
+    assert finished.heavy == []

@@ -5,18 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_defense.core.errors import InputError
-from ray_defense.pipeline.audit_files import (
-    MANIFEST,
-    data_fingerprint,
-    read_manifest_of_audit,
-    spreadsheet_text,
-    write_samples,
-)
+from ray_defense.pipeline.audit_files import data_fingerprint, spreadsheet_text, write_samples
 
 HOSTILE = (
     "=cmd|' /C calc'!A0",
@@ -69,12 +61,3 @@ def test_the_fingerprint_of_data_changes_with_a_label_a_pixel_or_the_order() -> 
     assert same != data_fingerprint(index, np.array([1, 1, 0]), hashes)
     assert same != data_fingerprint(index, labels, ["a", "b", "d"])
     assert same != data_fingerprint(index, labels, ["b", "a", "c"])
-
-
-@pytest.mark.parametrize("content", (b"", b"[]", b"{}", b"\xff", b"[" * 100_000))
-def test_a_folder_without_a_readable_manifest_is_no_audit(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no audit"):
-        read_manifest_of_audit(tmp_path)
-    (tmp_path / MANIFEST).write_bytes(content)
-    with pytest.raises(InputError, match="is no audit"):
-        read_manifest_of_audit(tmp_path)

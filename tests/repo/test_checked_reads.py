@@ -11,16 +11,19 @@ PACKAGE = ROOT / "ray_defense"
 # Who may call what reads a file as it is. Users' own files are checked by their sources.
 READERS = {
     "read_table": {"data/table_file.py", "data/suspect_dataset.py", "store/truth.py"},
-    "ParquetFile": {"data/sources/parquet_rows.py"},
+    "ParquetFile": {"data/sources/parquet_rows.py", "exports/audit_folder.py"},
     "load": {"execution/checkpoint.py", "stages/attacker/picture.py", "studies/score_trace.py"},
     "BetonFile": {"data/suspect_dataset.py"},
-    # The readers themselves, lists of files, which are sealed, and text that is no file of ours.
+    # The readers themselves, lists of files, which are sealed, files of audits, and text that is
+    # no file of ours.
     "loads": {
         "cluster/session.py",
         "core/files.py",
         "core/sealed.py",
         "data/sources/listing.py",
         "data/sources/parquet_schema.py",
+        "exports/audit_folder.py",
+        "pipeline/config_file.py",
         "store/checked_files.py",
         "store/locks.py",
     },
@@ -41,6 +44,7 @@ READERS = {
         "detectors/feature_scorer.py",
         "stages/attacker/surrogate.py",
         "stages/model_rates.py",
+        "stages/trained_model.py",
     },
     "load_weights": {
         "defenses/d_br_training.py",  # of a round that is published, and compared, right after

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from ray_defense import api
 
 API_CALLS = (
+    "export",
     "run",
     "defend",
     "report",

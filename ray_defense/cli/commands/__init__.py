@@ -55,6 +55,10 @@ COMMANDS: dict[str, CommandEntry] = {
         "write the report of a run whose artifacts are all in the store; compute nothing else",
         "report.REPORT",
     ),
+    "export": CommandEntry(
+        "write the kept, flagged, uncertain or trusted samples of an audit into a new folder",
+        "export.EXPORT",
+    ),
     "benchmark": CommandEntry(
         "measure images/s of ingest, probe and scoring of a recipe on this machine or cluster",
         "benchmark.BENCHMARK",

@@ -126,6 +126,14 @@ class ClassFolders:
             samples.append(UndecodedSample(index, encodable(file.path), file.label, content=file))
         return collect_batch(samples, info, decode_file)
 
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        """Yields the files at positions low to high - 1 as they are (see `EncodedSource`)."""
+        for sample in self._samples(split, low, high):
+            data = self._read(sample.content, None)
+            yield UndecodedSample(sample.index, sample.origin, sample.label, content=data)
+
     def _read(self, file: str, listed: ListedFile | None) -> bytes:
         """Returns the bytes of a file, which is compared with its entry if it was listed."""
         path = self.root / file

@@ -1,6 +1,6 @@
 """A folder of class folders of image files, with or without a test set beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,8 +9,10 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
+from ray_defense.data.decode import decode_image
 from ray_defense.data.limits import MAX_PIXELS, MAX_SETTABLE_PIXELS, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.class_folders import ClassFolders, cannot_list
+from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.sources.folder_description import describe_folders
 from ray_defense.data.sources.folder_layout import ClassDepth, FolderLayout, Layout, find_layout
 from ray_defense.data.sources.followed_links import followed_links
@@ -73,6 +75,14 @@ class ImageFolder:
     def describe(self) -> SourceDescription:
         layout = self._layout()
         return describe_folders(self._class_folders(layout), layout.unused)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        return self._folders().read_encoded(split, low, high)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return decode_image(data or b"", self.size, self.max_pixels)
 
     def _folders(self) -> ClassFolders:
         return self._class_folders(self._layout())

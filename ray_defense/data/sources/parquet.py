@@ -1,5 +1,6 @@
 """Parquet files of encoded images and labels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +10,7 @@ import numpy as np
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
-from ray_defense.data.sources.collect import collect_batch
+from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.label_mapping import ClassMapping, known_classes, map_labels
 from ray_defense.data.sources.parquet_files import find_parquet_files
 from ray_defense.data.sources.protocol import (
@@ -69,18 +70,22 @@ class Parquet:
         return files_signature(found.root, files) if files else ""
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        return collect_batch(self.read_encoded(split, low, high), self.info(), self.decode)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
         from ray_defense.data.sources.parquet_rows import stream_samples
 
         if split == "train" and self.limit is not None:
             high = min(high, self.limit)
-        samples = stream_samples(
+        yield from stream_samples(
             find_parquet_files(self.path).paths(split),
             self._column_names(),
             self._mapping(),
             low=max(low, 0),
             high=high,
         )
-        return collect_batch(samples, self.info(), self._decode)
 
     def describe(self) -> SourceDescription:
         found = find_parquet_files(self.path)
@@ -91,7 +96,7 @@ class Parquet:
         recognized = (*found.recognized, *self._mapping().sentences())
         return SourceDescription(recognized, tuple(left_out))
 
-    def _decode(self, data: bytes | None) -> np.ndarray:
+    def decode(self, data: bytes | None) -> np.ndarray:
         if data is None:
             raise DecodeError("no image bytes in the row")
         return decode_image(data, self.size)
