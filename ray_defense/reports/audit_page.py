@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -379,23 +378,22 @@ def shrink_picture(image: np.ndarray) -> np.ndarray:
 
 def _make_cards(data: AuditPageData) -> list[_Card]:
     """Returns the first flagged samples that have pictures, as many as the page has room for."""
-    cards = []
+    cards: list[_Card] = []
     num_bytes = 0
-    with_pictures = (sample for sample in data.flagged if sample.pictures is not None)
-    for sample in islice(with_pictures, MAX_PICTURES):
-        card = _make_card(sample, data.transform)
+    for sample in data.flagged:
+        if sample.pictures is None:
+            continue
+        card = _make_card(sample, sample.pictures, data.transform)
         num_bytes += _MARKUP_BYTES + _cost(_flagged_texts(sample))
         for uri, caption in card.pictures:
             num_bytes += len(uri) + _MARKUP_BYTES + 2 * shown_bytes(caption)
-        if num_bytes > _PICTURE_BYTES:
+        if num_bytes > _PICTURE_BYTES or len(cards) == MAX_PICTURES:
             break
         cards.append(card)
     return cards
 
 
-def _make_card(sample: FlaggedSample, transform: str) -> _Card:
-    pictures = sample.pictures
-    assert pictures is not None
+def _make_card(sample: FlaggedSample, pictures: SamplePictures, transform: str) -> _Card:
     working = shrink_picture(pictures.working)
     height, width = pictures.working.shape[:2]
     images = [(working, f"{width} × {height}")]
