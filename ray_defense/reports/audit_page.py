@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,16 +27,16 @@ MAX_PICTURES = 200  # samples shown with pictures
 NUM_OPEN_PICTURES = 12  # of them, the others are folded
 PICTURE_SIDE = 224  # pixels of the longer side of a picture, at most
 MAX_NAMED_SUSPECTS = 3  # classes that the headline names
+MAX_MAPS = 3  # maps of points
+MAX_CONFIG = 50_000  # characters of the configuration
 
 # What each part of the page may take, in bytes. Together they keep any page below 10 MB.
-_PICTURE_BYTES = 5_500_000
+_PICTURE_BYTES = 5_000_000
 _ROW_BYTES = 700_000  # the table of flagged samples
 _NAME_BYTES = 1_000_000  # the list of their names, for copying
 _LIST_BYTES = 300_000  # each list of classes, duplicates, rejected and converted files
-_TEXT_BYTES = 100_000  # the configuration, and each other text that the data bring
 _MARKUP_BYTES = 250  # of a row, around its texts
 
-_CUT_TEXT = 160  # characters of a name in a table
 _FORMULA_STARTS = ("=", "+", "-", "@")  # what a spreadsheet or a shell would take for more
 
 _Row = TypeVar("_Row")
@@ -224,6 +223,12 @@ class AuditPageData:
                 f"labels from {self.labels.min()} to {self.labels.max()} for {num_classes} "
                 "class names: give a name for every label"
             )
+        for label in self.verdict["labels_suspected"]:
+            if label >= num_classes:
+                raise InputError(
+                    f"the verdict suspects the label {label}, and there are {num_classes} class "
+                    "names: give the verdict on these data"
+                )
         num_flagged = int((self.split == "flagged").sum())
         if num_flagged != len(self.flagged):
             raise InputError(
@@ -269,7 +274,7 @@ def render_audit_page(data: AuditPageData) -> str:
     )
     cards = _make_cards(data)
     maps = []
-    for point_map in data.maps:
+    for point_map in data.maps[:MAX_MAPS]:
         maps.append((point_map, figures.draw_points(point_map.points, point_map.flagged)))
     paths = [_copyable_path(sample.file) for sample in data.flagged]
     config = json.dumps(data.configuration, indent=2)
@@ -293,7 +298,7 @@ def render_audit_page(data: AuditPageData) -> str:
         rejected_counts=_count_texts(data.rejected),
         conversions=_list_notes(data.conversions),
         conversion_counts=_count_texts(data.conversions),
-        config=escape(cut(config, _TEXT_BYTES)),
+        config=escape(cut(config, MAX_CONFIG)),
         script=Markup(script),  # our own text, no value of the data
         script_hash=_hash_of(script),
     )
@@ -373,23 +378,22 @@ def shrink_picture(image: np.ndarray) -> np.ndarray:
 
 def _make_cards(data: AuditPageData) -> list[_Card]:
     """Returns the first flagged samples that have pictures, as many as the page has room for."""
-    cards = []
+    cards: list[_Card] = []
     num_bytes = 0
-    with_pictures = (sample for sample in data.flagged if sample.pictures is not None)
-    for sample in islice(with_pictures, MAX_PICTURES):
-        card = _make_card(sample, data.transform)
+    for sample in data.flagged:
+        if sample.pictures is None:
+            continue
+        card = _make_card(sample, sample.pictures, data.transform)
         num_bytes += _MARKUP_BYTES + _cost(_flagged_texts(sample))
         for uri, caption in card.pictures:
-            num_bytes += len(uri) + shown_bytes(caption)
-        if num_bytes > _PICTURE_BYTES:
+            num_bytes += len(uri) + _MARKUP_BYTES + 2 * shown_bytes(caption)
+        if num_bytes > _PICTURE_BYTES or len(cards) == MAX_PICTURES:
             break
         cards.append(card)
     return cards
 
 
-def _make_card(sample: FlaggedSample, transform: str) -> _Card:
-    pictures = sample.pictures
-    assert pictures is not None
+def _make_card(sample: FlaggedSample, pictures: SamplePictures, transform: str) -> _Card:
     working = shrink_picture(pictures.working)
     height, width = pictures.working.shape[:2]
     images = [(working, f"{width} × {height}")]

@@ -60,7 +60,7 @@ def count_by_class(
             num_flagged=int(num_flagged[label]),
             share=num_flagged[label] / size if size else None,
             expected=size * total_flagged / max(total, 1),
-            p_value=min(float(p_values[label]), 1.0),
+            p_value=min(float(p_values[label]), 1.0) if total else 1.0,
         )
         counts.append(count)
     return sorted(counts, key=lambda count: (count.p_value, -count.num_flagged, count.label))

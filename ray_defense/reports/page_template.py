@@ -46,7 +46,7 @@ def escape_unprintable(value: Any) -> Any:
     Such characters are newlines, terminal escapes, marks that reverse the direction of writing and
     lone surrogates.
     """
-    if not isinstance(value, str) or isinstance(value, Markup):
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     shown = []
     for char in value:

@@ -5,27 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from ray_defense.execution.local import LocalExecutor
-from ray_defense.reports.metrics import LABEL_FREE
 from ray_defense.reports.sweep_page import draw_metric, render_sweep_page
 from ray_defense.store.artifacts import Store
 from ray_defense.sweeps.grid import Axis, grid_trials
 from ray_defense.sweeps.sweep import run_sweep
 from tests.support import tiny
+from tests.support.sweep_page import full_row
 
 TAU = "detect.fct.tau"
 
 
 def row_of(value: float | None, **axes: str) -> dict[str, Any]:
     return {"trial": 0, "auroc": value, **axes}
-
-
-def full_row(trial: int, **columns: Any) -> dict[str, Any]:
-    """Returns a row with every column that the page asks for."""
-    row = {"trial": trial, "auroc": 0.5, "trusted_precision": None, "flagged_precision": 0.75}
-    row.update(dict.fromkeys(LABEL_FREE))
-    row.update({"weak_attack": None, "refused": None, "stopped": None})
-    row.update(columns)
-    return row
 
 
 def test_pairs_of_transforms_make_a_heat_map_of_means():

@@ -247,3 +247,50 @@ def audit_page_data(**changes: Any) -> AuditPageData:
         configuration={"name": "audit", "seed": 0, "detect": {"detectors": ["mirror", "grow"]}},
     )
     return dataclasses.replace(data, **changes)
+
+
+def named_audit_data(names: tuple[str, ...]) -> AuditPageData:
+    """Returns data whose every text is one of some names."""
+    texts = dict(zip(names, names, strict=True))
+    number = len(names)
+    flagged = []
+    for index, name in enumerate(names):
+        sample = FlaggedSample(
+            file=name,
+            class_name=name,
+            index=index,
+            rank=index + 1,
+            score=1.0 / (index + 1),
+            p_value=0.01,
+            reasons=name,
+            duplicates=index,
+            pictures=SamplePictures(None, noise_picture(0, 4), noise_picture(1, 4)),
+        )
+        flagged.append(sample)
+    notes = tuple(FileNote(name, None, name) for name in names)
+    columns = [column | {"column": names[0], "reason": names[1]} for column in VERDICT["columns"]]
+    canaries = [canary | {"family": names[0]} for canary in VERDICT["power"]["canaries"]]
+    changes = {"columns": columns, "reasons": list(names[:6]), "power": {"canaries": canaries}}
+    return audit_page_data(
+        verdict=VERDICT | changes | {"labels_suspected": [0, 1]},
+        notes=names[:6],
+        class_names=names,
+        labels=np.arange(number),
+        split=np.full(number, "flagged"),
+        columns={name: np.random.default_rng(0).random(number) for name in names},
+        column_questions=texts,
+        flagged=tuple(flagged),
+        transform=names[0],
+        maps=(),
+        duplicates=(DuplicateGroup(1, names, names),),
+        rejected=notes,
+        conversions=notes,
+        next_steps=tuple(NextStep(name, name) for name in names[:6]),
+        choices=texts,
+        data_path=names[0],
+        date=names[1],
+        command=names[2],
+        fingerprints=texts,
+        versions=texts,
+        configuration=texts,
+    )

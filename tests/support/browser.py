@@ -1,10 +1,10 @@
 """A page in headless Chromium, driven by the DevTools protocol over two pipes."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,8 @@ class Browser:
 
     def __init__(self, commands: int, answers: int):
         self._commands = commands
-        self._answers = os.fdopen(answers, "rb")
+        self._answers = answers
+        self._unread = b""
         self._number = 0
         self._session: str | None = None
         self._loaded = False
@@ -89,12 +90,12 @@ class Browser:
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def _read_message(self) -> dict[str, Any]:
-        read = bytearray()
-        while not read.endswith(b"\0"):
-            byte = self._answers.read(1)
-            assert byte, "the browser has ended"
-            read += byte
-        message: dict[str, Any] = json.loads(read[:-1])
+        while b"\0" not in self._unread:
+            chunk = os.read(self._answers, 1 << 20)
+            assert chunk, "the browser has ended"
+            self._unread += chunk
+        read, _, self._unread = self._unread.partition(b"\0")
+        message: dict[str, Any] = json.loads(read)
         self._note(message.get("method"), message.get("params", {}))
         return message
 
@@ -119,12 +120,7 @@ def open_browser(folder: Path) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip(NO_BROWSER)
-    commands_out, commands_in = os.pipe()
-    answers_out, answers_in = os.pipe()
-    command = [
-        "/bin/sh",
-        "-c",
-        f'exec "$0" "$@" 3<&{commands_out} 4>&{answers_in}',
+    arguments = [
         program,
         "--headless",
         "--remote-debugging-pipe",
@@ -134,21 +130,28 @@ def open_browser(folder: Path) -> Iterator[Browser]:
         f"--user-data-dir={folder}",
     ]
     if os.geteuid() == 0:
-        command.append("--no-sandbox")  # Chromium's sandbox refuses root
-    with subprocess.Popen(
-        command,
-        pass_fds=(commands_out, answers_in),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        os.close(commands_out)
-        os.close(answers_in)
+        arguments.append("--no-sandbox")  # Chromium's sandbox refuses root
+    commands_out, commands_in = _make_pipe()
+    answers_out, answers_in = _make_pipe()
+    files = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    files += [(os.POSIX_SPAWN_DUP2, commands_out, 3), (os.POSIX_SPAWN_DUP2, answers_in, 4)]
+    process = os.posix_spawn(program, arguments, os.environ, file_actions=files)
+    os.close(commands_out)
+    os.close(answers_in)
+    try:
         browser = Browser(commands_in, answers_out)
-        try:
-            yield browser
-        finally:
-            browser.call("Browser.close")
-            os.close(commands_in)
-            browser._answers.close()
-            process.wait(30)
+        yield browser
+        browser.call("Browser.close")
+    finally:
+        os.close(commands_in)  # which ends the browser where it still runs
+        os.close(answers_out)
+        os.waitpid(process, 0)
+
+
+def _make_pipe() -> tuple[int, int]:
+    """Returns a pipe of two high numbers: 3 and 4 are what the browser speaks by."""
+    ends = os.pipe()
+    high_ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high_ends[0], high_ends[1]
