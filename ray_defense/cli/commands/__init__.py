@@ -71,7 +71,8 @@ COMMANDS: dict[str, CommandEntry] = {
         "train a model on what each attack poisons and print its ACC and ASR", "attacks_check.CHECK"
     ),
     "verify": CommandEntry(
-        "read every file of a store and name those that are not what was written", "verify.VERIFY"
+        "read every file of a store or an audit and name those that are not what was written",
+        "verify.VERIFY",
     ),
     "list": CommandEntry(
         "name the recipes, and the units that --set can choose", "list_units.LIST"
