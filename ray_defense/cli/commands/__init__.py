@@ -74,6 +74,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "read every file of a store or an audit and name those that are not what was written",
         "verify.VERIFY",
     ),
+    "runs": CommandEntry("name the runs that a store holds, and what is unfinished", "runs.RUNS"),
+    "show": CommandEntry("say in short what an audit or a run found", "show.SHOW"),
+    "compare": CommandEntry(
+        "say what two audits or runs differ in, and which samples both flag", "compare.COMPARE"
+    ),
     "list": CommandEntry(
         "name the recipes, and the units that --set can choose", "list_units.LIST"
     ),
