@@ -35,7 +35,7 @@ from tests.repo.documents import DOCUMENTS, ROOT, Document
 GENERATED = "docs/cli.md"
 PLACEHOLDERS = {
     *("DIR", "FILE", "NAME", "N", "K", "KEY", "VALUE", "COMMAND", "PLACE", "PATH", "ID", "STAGE"),
-    *("METRIC", "RECIPE", "ATTACK", "ATTACKS", "X"),
+    *("METRIC", "RECIPE", "ATTACK", "ATTACKS", "X", "AUDIT", "STORE", "RUN", "OTHER"),
 }
 SHELL_LINES = (
     ". .venv/bin/activate",

@@ -75,7 +75,13 @@ COMMANDS: dict[str, CommandEntry] = {
         "train a model on what each attack poisons and print its ACC and ASR", "attacks_check.CHECK"
     ),
     "verify": CommandEntry(
-        "read every file of a store and name those that are not what was written", "verify.VERIFY"
+        "read every file of a store or an audit and name those that are not what was written",
+        "verify.VERIFY",
+    ),
+    "runs": CommandEntry("name the runs that a store holds, and what is unfinished", "runs.RUNS"),
+    "show": CommandEntry("say in short what an audit or a run found", "show.SHOW"),
+    "compare": CommandEntry(
+        "say what two audits or runs differ in, and which samples both flag", "compare.COMPARE"
     ),
     "list": CommandEntry(
         "name the recipes, and the units that --set can choose", "list_units.LIST"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ray_defense.reports.detection import Detection
 
-_MAX_LABELS_SHOWN = 12
-
 
 class DetectCommand:
     """Prints the verdict, what each column of the evidence contributed, and where the files are."""
@@ -72,20 +70,10 @@ def _verdict_line(detection: "Detection") -> str:
             "no verdict: this decision flags a fixed share of any dataset, so the flagged samples "
             "are candidates and no finds"
         )
-    if detection.verdict != "evidence":
-        return f"verdict: {detection.verdict}"
-    details = detection.details
-    line = f"verdict: evidence of a backdoor, {details['num_flagged']} samples flagged"
-    interval = details["num_poisoned"]
-    if interval is not None:
-        line += f", {interval['low']} to {interval['high']} of them poisoned"
-    labels = detection.labels_suspected
-    if labels:
-        named = ", ".join(map(str, labels[:_MAX_LABELS_SHOWN]))
-        if len(labels) > _MAX_LABELS_SHOWN:
-            named += ", ..."
-        line += f"; suspected labels: {named}"
-    return line
+    from ray_defense.cli.tables.verdict_line import verdict_line
+
+    suspected = list(map(str, detection.labels_suspected))
+    return verdict_line(detection.verdict, detection.details, suspected)
 
 
 def _columns_table(columns: "list[Mapping[str, Any]]") -> "RenderableType":

@@ -1,4 +1,4 @@
-"""`ray-defense verify`: reads every file of a store and names the damaged ones."""
+"""`ray-defense verify`: reads every file of a store or an audit and names the damaged ones."""
 
 import argparse
 import sys
@@ -13,14 +13,17 @@ class VerifyCommand:
     """Prints one line for each damaged file."""
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("store", help="the directory or URI of the store")
+        parser.add_argument("place", help="a store, a directory or URI, or the folder of an audit")
         parser.add_argument("--quiet", action="store_true", help="show no progress")
 
     def execute(self, options: argparse.Namespace) -> int:
+        from ray_defense.exports.audit_folder import is_audit_folder
+        from ray_defense.exports.verify_audit import verify_audit
         from ray_defense.store.verify import verify_store
 
+        verify = verify_audit if is_audit_folder(options.place) else verify_store
         with showing_progress(quiet=options.quiet):
-            result = verify_store(options.store)
+            result = verify(options.place)
         counts = f"{result.num_files} files of {result.num_artifacts} finished artifacts were read"
         for damage in result.damages:
             print(escape_unprintable(damage))

@@ -3,7 +3,7 @@
 It has 200 classes, as in the paper and in Tiny-ImageNet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +12,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.errors import InputError
+from ray_defense.data.decode import decode_image
 from ray_defense.data.limits import MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.class_folders import (
     ClassFolders,
@@ -19,6 +20,7 @@ from ray_defense.data.sources.class_folders import (
     is_folder_or_link,
     list_class_names,
 )
+from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.sources.listing import FileListing, ListedFile
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit, make_absolute
 
@@ -63,6 +65,14 @@ class ImageNet200:
     def read_files(self, files: Sequence[ListedFile], low: int, info: SourceInfo) -> Batch:
         root = Path(self.path)
         return ClassFolders(root, root / "train", None).read_files(files, low, info)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        return self._folders().read_encoded(split, low, high)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return decode_image(data or b"", self.size)
 
     def _folders(self) -> ClassFolders:
         root = Path(self.path)

@@ -1,0 +1,63 @@
+"""`ray-defense show`: a finished audit or run in short."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ray_defense.cli.parser import CommandParser
+
+if TYPE_CHECKING:
+    from ray_defense.exports.audit_folder import AuditFolder
+
+
+class ShowCommand:
+    """Prints the verdict of an audit, or the table of the run whose result a store holds."""
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("place", help="the folder of an audit, or the directory of a store")
+
+    def execute(self, options: argparse.Namespace) -> int:
+        from ray_defense.cli.output import print_named, stdout_console
+        from ray_defense.exports.audit_folder import AuditFolder, is_audit_folder
+
+        if is_audit_folder(options.place):
+            audit = AuditFolder.open(options.place)
+            console = stdout_console()
+            for line in audit_lines(audit):
+                console.print(line, soft_wrap=True, markup=False)
+            for name in audit.manifest["files"]:
+                print_named(console, name, audit.root / name)
+            return 0
+        from ray_defense.cli.tables.run_table import print_result
+        from ray_defense.exports.finished_run import read_result
+
+        print_result(read_result(options.place), options.place)
+        return 0
+
+
+def audit_lines(audit: "AuditFolder") -> list[str]:
+    """Returns the verdict of an audit and what was audited, when and how, a line each."""
+    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.cli.tables.verdict_line import verdict_line
+    from ray_defense.core.errors import InputError
+    from ray_defense.data.split_table import PARTS
+
+    names = audit.class_names
+    try:
+        suspected = [repr(names[label]) for label in audit.verdict.get("labels_suspected", ())]
+        lines = [verdict_line(audit.verdict["verdict"], audit.verdict, suspected)]
+    except (KeyError, IndexError, TypeError):
+        raise InputError(
+            f"the verdict of {str(audit.root)!r} is no verdict of this version: audit the data "
+            "again"
+        ) from None
+    counts = [f"{len(audit.members(part))} {part}" for part in PARTS]
+    lines.append(
+        f"{len(audit.columns['index'])} samples of {len(names)} classes: {', '.join(counts)}; "
+        f"{audit.manifest['num_rejected']} files rejected"
+    )
+    for key in ("data", "date", "command"):
+        lines.append(f"{key}: {audit.manifest.get(key, '-')}")
+    return [escape_unprintable(line) for line in lines]
+
+
+SHOW = ShowCommand()
