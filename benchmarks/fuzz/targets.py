@@ -99,6 +99,13 @@ def image_seeds(folder: Path) -> list[Seed]:
     Image.fromarray(second).quantize(16).save(palette, "PNG", transparency=3)
     encoded.append(palette.getvalue())
     encoded.append(_encoded(second[:, :, 0], "PPM"))
+    for name in ("tiff_lzw", "tiff_adobe_deflate"):
+        encoded.append(_encoded(first, "TIFF", compression=name))
+    encoded.append(_encoded(second[:, :, 0].astype(np.uint16) * 257, "TIFF"))
+    photograph = io.BytesIO()
+    depth = Image.fromarray(second)
+    Image.fromarray(first).save(photograph, "MPO", save_all=True, append_images=[depth])
+    encoded.append(photograph.getvalue())
     cmyk = io.BytesIO()
     Image.fromarray(second).convert("CMYK").save(cmyk, "JPEG")
     encoded.append(cmyk.getvalue())

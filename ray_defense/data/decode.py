@@ -21,6 +21,7 @@ from ray_defense.core.errors import InputError, RunError
 from ray_defense.data.limits import (
     MAX_DECODE_CPU_S,
     MAX_PIXELS,
+    MAX_SETTABLE_PIXELS,
     MAX_SLOW_BYTES,
     MAX_SLOW_PIXELS,
     MIN_SIDE,
@@ -38,12 +39,15 @@ from ray_defense.decoding.file_layout import (
     pad_jpeg_scans,
     read_jpeg_layout,
 )
+from ray_defense.decoding.gif_layout import GIF_STARTS, check_gif_pictures
+from ray_defense.decoding.tiff_layout import TIFF_STARTS, check_tiff_layout
 
 if TYPE_CHECKING:
     from PIL import Image
 
-# The decoders that are small and much fuzzed; Pillow has forty more.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
+# The decoders that are small and much fuzzed; Pillow has forty more. Of TIFF, which is large, only
+# plain kinds are let through (`check_tiff_layout`), always by the other process.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "GIF", "TIFF")
 BACKGROUND = (0, 0, 0)  # black, like the fill color of the transforms
 _SLOW_DECODERS = ("ppm_plain", "bmp_rle")  # Pillow's own, written in Python
 _PPM_KINDS = b"0123456fy"
@@ -52,7 +56,7 @@ _QUICK_BYTES = 2**18
 _QUICK_PIXELS = 2**22  # times scans
 # A JPEG of so few pixels is always decoded twice: a block is a good part of it.
 _SMALL_PIXELS = 2**14
-_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I", "I;16"}
+_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I", "I;16", "I;16B"}
 _KINDS_OF_COLOR = {
     "1": "black and white",
     "L": "gray",
@@ -62,6 +66,7 @@ _KINDS_OF_COLOR = {
     "CMYK": "CMYK",
     "I": "gray",
     "I;16": "gray",
+    "I;16B": "gray",
 }
 _PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 
@@ -149,6 +154,8 @@ def _decode_here(
     from PIL import Image
 
     jpeg = _check_layout(data)
+    if max_cost is not None and data[:4] in TIFF_STARTS:
+        return None
     with open_image(data, FORMATS, max_pixels) as image:
         _check_header(image, len(data), max_pixels)
         num_scans = 1 if jpeg is None else max(1, jpeg.num_scans)
@@ -193,8 +200,12 @@ def _check_layout(data: bytes) -> JpegLayout | None:
     try:
         if data.startswith(JPEG_START):
             return read_jpeg_layout(data)
-        if data.startswith(PNG_START):
+        if data.startswith(GIF_STARTS):
+            check_gif_pictures(data)
+        elif data.startswith(PNG_START):
             check_png_chunks(data)
+        elif data[:4] in TIFF_STARTS:
+            check_tiff_layout(data)
         elif data[:1] == b"P" and data[1:2] in _PPM_KINDS:
             check_ppm_header(data)
     except LayoutError as error:
@@ -218,8 +229,8 @@ def _load_whole(image: "Image.Image", data: bytes, jpeg: JpegLayout | None) -> "
             check_png_pixels(data)
         except (LayoutError, zlib.error) as error:
             raise DecodeError(str(error)) from None
-    if image.format in ("JPEG", "MPO") and jpeg is not None and _may_lack_blocks(image, jpeg):
-        with open_image(pad_jpeg_scans(data, jpeg), ("JPEG",)) as padded:
+    if jpeg is not None and _may_lack_blocks(image, jpeg):
+        with open_image(pad_jpeg_scans(data, jpeg), ("JPEG",), MAX_SETTABLE_PIXELS) as padded:
             if padded.tobytes() != image.tobytes():
                 raise DecodeError("truncated JPEG: the data of a scan end early")
     return image

@@ -13,7 +13,10 @@ def serve() -> None:
     """Decodes images from the standard input until it ends."""
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # where a library may print
+    # Libraries print what they find wrong, in words that a hostile file may choose.
+    errors = os.dup(sys.stderr.fileno())
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())
     while True:
         request = requests.read(REQUEST.size)
         if len(request) < REQUEST.size:
@@ -23,6 +26,7 @@ def serve() -> None:
         # When it runs out, the kernel ends this process, in the midst of C code too.
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
         how = PIXELS
+        os.dup2(silence, sys.stderr.fileno())
         try:
             decoded = decode_unwatched(data, size, max_pixels)
             content = decoded.pixels.tobytes() + decoded.conversion.encode()
@@ -32,6 +36,8 @@ def serve() -> None:
         except RayDefenseError as error:
             how = FAILED
             content = str(error).encode("utf-8", "backslashreplace")
+        finally:
+            os.dup2(errors, sys.stderr.fileno())
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(ANSWER.pack(how, len(content)))
         answers.write(content)

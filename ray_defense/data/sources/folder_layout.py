@@ -207,7 +207,7 @@ def _are_leaves(train: Path, depth: ClassDepth) -> bool:
     if depth != "auto":
         return depth == "leaf"
     for folder in _folders_in(str(train)):
-        with_images = _first_with_images(folder.path)
+        with_images = () if folder.has_images else _first_with_images(folder.path)
         if len(with_images) > 1:
             first = os.path.relpath(with_images[0], train)
             second = os.path.relpath(with_images[1], train)
@@ -220,7 +220,7 @@ def _are_leaves(train: Path, depth: ClassDepth) -> bool:
 
 
 def _first_with_images(folder: str) -> list[str]:
-    """Returns the folder alone if images lie in it, else the first two below it that hold some."""
+    """Returns the first two folders below one in which images lie directly."""
     found = []
     folders = [folder]
     for path in folders:  # which grows meanwhile
@@ -230,8 +230,6 @@ def _first_with_images(folder: str) -> list[str]:
                 folders.append(entry.path)
             else:
                 has_images = has_images or is_image_name(entry.name)
-        if has_images and path == folder:
-            return [path]
         if has_images:
             found.append(path)
             if len(found) == 2:

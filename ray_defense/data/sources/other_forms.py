@@ -49,9 +49,12 @@ def check_class_folders(path: Path) -> None:
             folders.append(Path(entry.path))
         else:
             files.append(Path(entry.path))
-    with_images = [folder for folder in folders if holds_images(str(folder))]
-    if len(with_images) > 1:
-        return
+    with_images = []
+    for folder in folders:
+        if holds_images(str(folder)):
+            with_images.append(folder)
+        if len(with_images) > 1:
+            return
     table = _first_table([*files, *_files_in(with_images)])
     is_flat = any(has_image_ending(file.name) for file in files)
     if table is not None and (is_flat or _is_flat(with_images)):
