@@ -1,11 +1,13 @@
 """Data of every kind is recognized by its source, or refused with the line that would work."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.recognize import recognize
@@ -59,6 +61,17 @@ def test_parquet_is_recognized_whatever_its_name_is(tmp_path):
         recognized = recognize(str(path))
         assert recognized.source == Parquet(str(path))
         assert "Parquet" in recognized.sentences[0]
+
+
+def test_archives_are_recognized(tmp_path):
+    for name in ("a.zip", "noname"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("cat/0.png", random_png(8))
+            archive.writestr("dog/0.png", random_png(8))
+        recognized = recognize(str(tmp_path / name))
+        assert recognized.source == ArchiveImages(str(tmp_path / name))
+        assert "an archive of images, 2 classes" in recognized.sentences[0]
+    assert recognize(str(tmp_path)).source == ArchiveImages(str(tmp_path))
 
 
 @pytest.mark.parametrize(
