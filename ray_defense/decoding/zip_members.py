@@ -98,8 +98,13 @@ def data_offset(file: BinaryIO, member: PackedMember) -> int:
     return member.offset + _HEADER_BYTES + name_bytes + extra_bytes
 
 
-def read_zip_member(file: BinaryIO, member: PackedMember) -> bytes:
+def read_zip_member(file: BinaryIO, member: PackedMember, num_bytes: int | None = None) -> bytes:
     """Returns the bytes of a member that has no problem; never more than its size and one.
+
+    Args:
+        file: The archive.
+        member: As `list_zip` returns it.
+        num_bytes: How many bytes are wanted, the first ones, unchecked; None: all.
 
     Raises:
         ArchiveError: If they are damaged, or others than the directory says.
@@ -107,13 +112,19 @@ def read_zip_member(file: BinaryIO, member: PackedMember) -> bytes:
     if member.packed_size > member.size + member.size // 8 + _MAX_OVERHEAD_BYTES:
         raise ArchiveError(f"{member.packed_size} packed bytes of {member.size}")
     file.seek(data_offset(file, member))
-    packed = file.read(member.packed_size)
-    data = packed
+    if num_bytes is not None:
+        packed = file.read(min(member.packed_size, num_bytes))
+        return _unpacked(packed, num_bytes) if member.is_deflated else packed
+    data = file.read(member.packed_size)
     if member.is_deflated:
-        try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
-        except zlib.error as error:
-            raise ArchiveError(f"does not unpack: {error}") from None
+        data = _unpacked(data, member.size + 1)
     if len(data) != member.size or zlib.crc32(data) != member.checksum:
         raise ArchiveError("its bytes are others than the directory of the archive says")
     return data
+
+
+def _unpacked(packed: bytes, max_bytes: int) -> bytes:
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_bytes)
+    except zlib.error as error:
+        raise ArchiveError(f"does not unpack: {error}") from None

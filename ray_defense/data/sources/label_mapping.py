@@ -132,6 +132,12 @@ def as_numbers(given: GivenLabels) -> GivenLabels:
     return GivenLabels(np.take(np.array([*numbers, -1], np.int64), given.numbers))
 
 
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Returns float64 [N] as int64 [N]: whole numbers below 2^53 as they are, others as -1."""
+    whole = np.isfinite(values) & (np.abs(values) < 2.0**53) & (values == np.rint(values))
+    return np.where(whole, values, -1).astype(np.int64)
+
+
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Returns a key that sorts `class 10` after `class 9`."""
     key: list[tuple[int, int, str]] = []
