@@ -72,6 +72,19 @@ def to_rgb(image: np.ndarray, layout: PixelLayout, size: int) -> np.ndarray:
     """
     from PIL import Image
 
+    rgb = rgb_pixels(image, layout)
+    if rgb.shape[:2] == (size, size):
+        return rgb
+    picture = Image.fromarray(rgb)
+    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def rgb_pixels(image: np.ndarray, layout: PixelLayout) -> np.ndarray:
+    """Returns one image as uint8 [H, W, 3] of its own size.
+
+    Raises:
+        DecodeError: If a value is no number or lies outside of its range.
+    """
     if layout.axes == "NCHW":
         image = image.transpose(1, 2, 0)
     if image.dtype != np.uint8:
@@ -81,8 +94,4 @@ def to_rgb(image: np.ndarray, layout: PixelLayout, size: int) -> np.ndarray:
         image = np.rint(values).astype(np.uint8)
     if image.ndim == 2:
         image = image[:, :, None]
-    rgb = np.broadcast_to(image, (*image.shape[:2], 3))
-    if rgb.shape[:2] != (size, size):
-        picture = Image.fromarray(np.ascontiguousarray(rgb))
-        return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
-    return np.array(rgb)
+    return np.array(np.broadcast_to(image, (*image.shape[:2], 3)))

@@ -2,7 +2,7 @@
 
 Encoded images hardly compress, so a file that grows by more than `MAX_GROWTH` when it is decoded
 was made to fill the memory. What its footer says of sizes is not believed: see
-`decoding.parquet_pages`. Of the sources, only this module and `parquet_schema` import pyarrow.
+`decoding.parquet_pages`.
 """
 
 import os
