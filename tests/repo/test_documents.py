@@ -44,7 +44,17 @@ SHELL_LINES = (
     "pre-commit install",
 )
 RAY_COMMANDS = ("start", "stop", "job")
-FILE_ENDINGS = (".py", ".md", ".json", ".yaml", ".parquet", ".html", ".safetensors", ".toml", ".csv")
+FILE_ENDINGS = (
+    ".py",
+    ".md",
+    ".json",
+    ".yaml",
+    ".parquet",
+    ".html",
+    ".safetensors",
+    ".toml",
+    ".csv",
+)
 MAX_README_LINES = 150
 MAX_CONTRIBUTING_LINES = 60
 

@@ -6,6 +6,8 @@ from ray_defense.data.sources.protocol import Source
 SOURCES: Registry[type[Source]] = Registry(
     "ray_defense.data.sources",
     {
+        "archive": "archive_images.ArchiveImages",
+        "arrays": "arrays.Arrays",
         "cifar10": "cifar.Cifar10",
         "cifar100": "cifar.Cifar100",
         "digits": "digits.Digits",

@@ -9,6 +9,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
 from ray_defense.data.text import class_name, encodable, shortened
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?$")
 _NUM_SHOWN = 6  # classes that a sentence names
 
 
@@ -101,11 +102,40 @@ def map_labels(
     return known_classes((), largest + 1)
 
 
+def map_labels_of_rows(
+    given: GivenLabels, rows: np.ndarray, num_classes: int | None, *, origin: str
+) -> ClassMapping:
+    """Returns what `map_labels` returns for some rows alone, those of the training set."""
+    numbers = given.numbers[rows]
+    if given.texts is None:
+        return map_labels(GivenLabels(numbers), (), num_classes, origin=origin)
+    used = np.unique(numbers[numbers >= 0])
+    texts = tuple(given.texts[number] for number in used.tolist())
+    return map_labels(GivenLabels(numbers, texts), (), num_classes, origin=origin)
+
+
 def known_classes(class_names: tuple[str, ...], num_classes: int) -> ClassMapping:
     """Returns classes whose labels are 0 to `num_classes` - 1."""
     if len(class_names) != num_classes:
         class_names = tuple(str(label) for label in range(num_classes))
     return ClassMapping(class_names)
+
+
+def as_numbers(given: GivenLabels) -> GivenLabels:
+    """Returns labels as numbers if every one of them is one; one that is not whole becomes -1."""
+    numbers = []
+    for text in given.texts or ():
+        if _NUMBER.match(text) is None:
+            return given
+        number = float(text)
+        numbers.append(int(number) if number.is_integer() else -1)
+    return GivenLabels(np.take(np.array([*numbers, -1], np.int64), given.numbers))
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Returns float64 [N] as int64 [N]: whole numbers below 2^53 as they are, others as -1."""
+    whole = np.isfinite(values) & (np.abs(values) < 2.0**53) & (values == np.rint(values))
+    return np.where(whole, values, -1).astype(np.int64)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -12,7 +12,6 @@ from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.label_mapping import ClassMapping, known_classes, map_labels
-from ray_defense.data.sources.parquet_files import find_parquet_files
 from ray_defense.data.sources.protocol import (
     Batch,
     SourceDescription,
@@ -21,6 +20,7 @@ from ray_defense.data.sources.protocol import (
     make_absolute,
 )
 from ray_defense.data.sources.signature import files_signature
+from ray_defense.data.sources.split_files import SplitFiles, find_split_files
 
 if TYPE_CHECKING:
     from ray_defense.data.sources.parquet_schema import ColumnNames
@@ -31,7 +31,7 @@ class Parquet:
     """Images and labels in two columns of Parquet files; other columns are not read.
 
     An image is bytes, or Hugging Face's struct with a field `bytes`. A label is a number or a name.
-    `find_parquet_files` says which files of a folder are read.
+    `find_split_files` says which files of a folder are read.
 
     Without `num_classes`, the names in the metadata of the schema give the classes (see
     `class_names_of`), and without those the labels of the training set do (see `map_labels`).
@@ -60,12 +60,12 @@ class Parquet:
     def labels(self, split: SourceSplit) -> np.ndarray:
         from ray_defense.data.sources.parquet_rows import read_labels
 
-        files = find_parquet_files(self.path).paths(split)
+        files = self._files().paths(split)
         limit = self.limit if split == "train" else None
         return self._mapping().labels_of(read_labels(files, self._column_names(), limit))
 
     def signature(self, split: SourceSplit) -> str:
-        found = find_parquet_files(self.path)
+        found = self._files()
         files = found.train if split == "train" else found.test
         return files_signature(found.root, files) if files else ""
 
@@ -80,7 +80,7 @@ class Parquet:
         if split == "train" and self.limit is not None:
             high = min(high, self.limit)
         yield from stream_samples(
-            find_parquet_files(self.path).paths(split),
+            self._files().paths(split),
             self._column_names(),
             self._mapping(),
             low=max(low, 0),
@@ -88,7 +88,7 @@ class Parquet:
         )
 
     def describe(self) -> SourceDescription:
-        found = find_parquet_files(self.path)
+        found = self._files()
         left_out = list(found.left_out)
         test_labels = self.labels("test")
         if len(test_labels) and test_labels.max() < 0:
@@ -100,6 +100,9 @@ class Parquet:
         if data is None:
             raise DecodeError("no image bytes in the row")
         return decode_image(data, self.size)
+
+    def _files(self) -> SplitFiles:
+        return find_split_files(self.path, (".parquet",))
 
     def _column_names(self) -> "ColumnNames":
         from ray_defense.data.sources.parquet_schema import ColumnNames
@@ -115,7 +118,7 @@ def _mapping_of(source: Parquet, signature: str) -> ClassMapping:
     """Returns the classes of a source whose training files have a signature."""
     from ray_defense.data.sources.parquet_rows import describe_file, read_labels
 
-    files = find_parquet_files(source.path).paths("train")
+    files = source._files().paths("train")
     names = source._column_names()
     described = describe_file(files[0], names)
     num_classes = source.num_classes or len(described.class_names)

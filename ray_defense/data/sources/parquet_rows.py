@@ -2,7 +2,7 @@
 
 Encoded images hardly compress, so a file that grows by more than `MAX_GROWTH` when it is decoded
 was made to fill the memory. What its footer says of sizes is not believed: see
-`decoding.parquet_pages`. Of the sources, only this module and `parquet_schema` import pyarrow.
+`decoding.parquet_pages`.
 """
 
 import os
@@ -18,7 +18,12 @@ import pyarrow.parquet as pq
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_NAME_CHARACTERS
 from ray_defense.data.sources.collect import UndecodedSample
-from ray_defense.data.sources.label_mapping import ClassMapping, GivenLabels, TextCodes
+from ray_defense.data.sources.label_mapping import (
+    ClassMapping,
+    GivenLabels,
+    TextCodes,
+    whole_numbers,
+)
 from ray_defense.data.sources.parquet_schema import (
     ColumnNames,
     ImageColumns,
@@ -480,13 +485,11 @@ def _column_of(columns: Sequence[ColumnChunk], path: str) -> ColumnChunk:
 
 
 def _whole_numbers(labels: pa.Array) -> np.ndarray:
-    """Returns int64 [N]: whole numbers below 2^53 as they are, anything else as -1."""
+    """Returns int64 [N]; -1 for a label that is missing or not whole."""
     if pa.types.is_dictionary(labels.type):
         labels = labels.dictionary_decode()
-    values = labels.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    # Nulls have become NaN.
-    whole = np.isfinite(values) & (np.abs(values) < 2.0**53) & (values == np.rint(values))
-    return np.where(whole, values, -1).astype(np.int64)
+    # Nulls become NaN.
+    return whole_numbers(labels.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _codes(labels: pa.Array, codes: TextCodes) -> np.ndarray:

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources.archive_images import ArchiveImages
+from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
+from ray_defense.data.sources.array_files import array_names
+from ray_defense.data.sources.arrays import ENDINGS as ARRAY_ENDINGS
+from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
-from ray_defense.data.sources.parquet_files import holds_parquet
 from ray_defense.data.sources.protocol import DescribedSource, Source
+from ray_defense.data.sources.split_files import holds_files
 from ray_defense.data.sources.table import Table
 from ray_defense.data.sources.table_rows import ENDINGS as TABLE_ENDINGS
 from ray_defense.data.sources.table_rows import tables_in
@@ -44,8 +49,9 @@ _SAME_REMEDY = {
 }
 _WAYS_IN = (
     "give a folder with one folder of images for each class, a .csv with paths and labels, "
-    "or Parquet files"
+    "a .tar or .zip, an .npz with images and labels, or Parquet files"
 )
+_ARCHIVE_STARTS = (b"PK\3\4", b"\x1f\x8b")
 
 
 @dataclass(frozen=True)
@@ -91,15 +97,28 @@ def _recognize_file(file: Path) -> tuple[Source, str]:
         return Parquet(str(file)), "a Parquet file"
     if ending in TABLE_ENDINGS:
         return Table(str(file)), "a table of image files"
+    if ending in ARRAY_ENDINGS or start.startswith(b"\x93NUMPY"):
+        return _arrays(file), "arrays of images"
+    if file.name.lower().endswith(ARCHIVE_ENDINGS) or start.startswith(_ARCHIVE_STARTS):
+        return ArchiveImages(str(file)), "an archive of images"
     ending = _SAME_REMEDY.get(ending, ending)
     raise InputError(f"{_shown(file)} is not read: {_REMEDIES.get(ending, _WAYS_IN)}")
+
+
+def _arrays(file: Path) -> Source:
+    """Returns the source of an .npz file, or of the folder of an .npy file."""
+    return Arrays(str(file if file.suffix.lower() == ".npz" else file.parent))
 
 
 def _recognize_folder(folder: Path) -> tuple[Source, str]:
     names = sorted(os.listdir(folder))
     _refuse_known_layouts(folder, names)
-    if holds_parquet(folder):
+    if holds_files(folder, (".parquet",)):
         return Parquet(str(folder)), "a folder of Parquet files"
+    if holds_files(folder, ARCHIVE_ENDINGS) and not _has_class_folders(folder):
+        return ArchiveImages(str(folder)), "a folder of archives"
+    if len(array_names(folder)) > 1 and not _has_class_folders(folder):
+        return Arrays(str(folder)), "a folder of arrays"
     tables = tables_in(folder)
     if len(tables) == 1 and not _has_class_folders(folder):
         return Table(str(folder / tables[0])), f"a folder of images with the table {tables[0]!r}"

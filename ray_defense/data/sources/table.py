@@ -15,7 +15,7 @@ from ray_defense.data.decode import DecodeError, decode_image
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.files_below import read_below, status_below
-from ray_defense.data.sources.label_mapping import ClassMapping, GivenLabels, map_labels
+from ray_defense.data.sources.label_mapping import ClassMapping, map_labels_of_rows
 from ray_defense.data.sources.listing import FileListing, ListedFile, source_changed
 from ray_defense.data.sources.protocol import (
     Batch,
@@ -158,13 +158,7 @@ class Table:
 def _mapping_of(source: Table, signature: str) -> ClassMapping:
     """Returns the classes of a source whose table has a signature."""
     rows = source._rows()
-    numbers = rows.labels.numbers[rows.train]
-    given = GivenLabels(numbers)
-    if rows.labels.texts is not None:
-        used = np.unique(numbers[numbers >= 0])
-        texts = tuple(rows.labels.texts[number] for number in used.tolist())
-        given = GivenLabels(np.zeros(0, np.int64), texts)
-    name = os.path.basename(source.path)
-    return map_labels(
-        given, (), source.num_classes, origin=f"the table {shortened(encodable(name))!r}"
+    name = shortened(encodable(os.path.basename(source.path)))
+    return map_labels_of_rows(
+        rows.labels, rows.train, source.num_classes, origin=f"the table {name!r}"
     )

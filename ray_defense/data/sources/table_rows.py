@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.column_names import LABEL_NAMES, choose_column
-from ray_defense.data.sources.label_mapping import GivenLabels, TextCodes
+from ray_defense.data.sources.label_mapping import GivenLabels, TextCodes, as_numbers
 from ray_defense.data.text import encodable, shortened
 
 ENDINGS = (".csv", ".tsv")
@@ -24,7 +23,6 @@ _MAX_ROWS = 2**24
 _DELIMITERS = ",;\t|"
 _TRAIN_WORDS = ("train", "training")
 _TEST_WORDS = (("test", "testing"), ("validation", "valid", "val"))
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?$")
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def read_table_rows(file: Path, columns: TableColumns, signature: str) -> TableR
         given.append(codes.code(row[label_at].strip()))
         if split_at is not None:
             splits.append(split_codes.code(row[split_at].strip().lower()))
-    labels = _as_numbers(GivenLabels(np.array(given, np.int64), codes.texts()))
+    labels = as_numbers(GivenLabels(np.array(given, np.int64), codes.texts()))
     if split_at is None:
         every_row = np.arange(len(paths))
         return TableRows(tuple(paths), labels, every_row, every_row[:0], ())
@@ -149,17 +147,6 @@ def _split_column(header: list[str], wanted: str, origin: str) -> int | None:
     return header.index(
         choose_column(header, wanted, SPLIT_NAMES, option="split_column", origin=origin)
     )
-
-
-def _as_numbers(given: GivenLabels) -> GivenLabels:
-    """Returns labels as numbers if every one of them is; one that is not whole becomes -1."""
-    numbers = []
-    for text in given.texts or ():
-        if _NUMBER.match(text) is None:
-            return given
-        number = float(text)
-        numbers.append(int(number) if number.is_integer() else -1)
-    return GivenLabels(np.take(np.array([*numbers, -1], np.int64), given.numbers))
 
 
 def _with_splits(

@@ -84,7 +84,9 @@ def test_folders_of_splits_and_of_one_configuration_are_read(tmp_path):
         write_parquet(tmp_path / "default" / split / "0000.parquet", [random_png(8)] * 2, [1, 0])
     assert Parquet(str(tmp_path / "default"), size=8).labels("test").tolist() == [1, 0]
     write_shards(tmp_path / "other", "train", [0, 1], 1)
-    with pytest.raises(InputError, match="several folders of Parquet files, 'other', 'plain_text'"):
+    with pytest.raises(
+        InputError, match="several folders of .parquet files, 'other', 'plain_text'"
+    ):
         Parquet(str(tmp_path)).info()
 
 

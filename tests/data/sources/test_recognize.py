@@ -1,11 +1,15 @@
 """Data of every kind is recognized by its source, or refused with the line that would work."""
 
 import os
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources.archive_images import ArchiveImages
+from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.recognize import recognize
@@ -59,6 +63,30 @@ def test_parquet_is_recognized_whatever_its_name_is(tmp_path):
         recognized = recognize(str(path))
         assert recognized.source == Parquet(str(path))
         assert "Parquet" in recognized.sentences[0]
+
+
+def test_arrays_are_recognized(tmp_path):
+    images = np.zeros((4, 28, 28), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=[0, 1, 0, 1])
+    recognized = recognize(str(tmp_path / "a.npz"))
+    assert recognized.source == Arrays(str(tmp_path / "a.npz"))
+    assert "4 images of 28x28 are the training set" in recognized.sentences[1]
+    (tmp_path / "npy").mkdir()
+    np.save(tmp_path / "npy" / "images.npy", images)
+    np.save(tmp_path / "npy" / "labels.npy", [0, 1, 0, 1])
+    for path in (tmp_path / "npy", tmp_path / "npy" / "images.npy"):
+        assert recognize(str(path)).source == Arrays(str(tmp_path / "npy"))
+
+
+def test_archives_are_recognized(tmp_path):
+    for name in ("a.zip", "noname"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("cat/0.png", random_png(8))
+            archive.writestr("dog/0.png", random_png(8))
+        recognized = recognize(str(tmp_path / name))
+        assert recognized.source == ArchiveImages(str(tmp_path / name))
+        assert "an archive of images, 2 classes" in recognized.sentences[0]
+    assert recognize(str(tmp_path)).source == ArchiveImages(str(tmp_path))
 
 
 @pytest.mark.parametrize(

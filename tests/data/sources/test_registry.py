@@ -1,6 +1,7 @@
 """Every source gives each sample under its position, for any range, and costs little to create."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from tests.support.source_files import write_class_folders, write_parquet
 
 # Of each source with its defaults. Everything that was made from a source is found by it.
 FINGERPRINTS = {
+    "archive": "2aaa31f1e58321c3",
+    "arrays": "e609203a3b730451",
     "cifar10": "83ea237d75efe515",
     "cifar100": "1bdb4ef7e94bc100",
     "digits": "6e4c1f9c9b277111",
@@ -33,6 +36,10 @@ def create_source(name: str, folder: Path) -> Source:
         return SOURCES[name](root=str(folder))
     if name == "imagenet200":
         return SOURCES[name](path=str(folder), num_classes=2)
+    if name == "arrays":
+        return SOURCES[name](path=str(folder / "all.npz"))
+    if name == "archive":
+        return SOURCES[name](path=str(folder / "all.zip"))
     return SOURCES[name](path=str(folder))
 
 
@@ -55,6 +62,13 @@ def source(request, tmp_path):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
         write_class_folders(folder / split, {"cat": 4, "dog": 3})
     write_table(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (14, 28, 28), np.uint8)
+    np.savez(
+        folder / "all.npz", x_train=pixels[:7], y_train=labels, x_test=pixels[7:], y_test=labels
+    )
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for path in sorted(folder.glob("*/*/*.png")):
+            archive.write(path, path.relative_to(folder))
     return create_source(request.param, folder)
 
 

@@ -1,4 +1,4 @@
-"""Which Parquet files of a folder are the training set and which are the test set, by their names.
+"""Which files of a folder are the training set and which are the test set, by their names.
 
 Hugging Face writes a split as `data/train-00000-of-00002.parquet` and so on. Plain names such as
 `train.parquet` are read as well.
@@ -13,16 +13,15 @@ from ray_defense.core.errors import InputError
 from ray_defense.data.sources.label_mapping import natural_key
 from ray_defense.data.text import encodable, shortened
 
-ENDING = ".parquet"
 # The first of these that a folder has is its test set.
 _TEST_WORDS = ("test", "testing", "validation", "valid", "val")
 _TRAIN_WORDS = ("train", "training")
-_PART_OF = re.compile("([0-9]{1,9})-of-([0-9]{1,9})$")
+_PART_OF = re.compile(r"([0-9]{1,9})-of-([0-9]{1,9})\.")
 _MAX_FILES = 10_000
 
 
 @dataclass(frozen=True)
-class ParquetFolder:
+class SplitFiles:
     """The files of both splits."""
 
     root: Path  # the folder that they lie in
@@ -37,21 +36,25 @@ class ParquetFolder:
         return [self.root / name for name in names]
 
 
-def find_parquet_files(path: str) -> ParquetFolder:
+def find_split_files(path: str, endings: tuple[str, ...]) -> SplitFiles:
     """Returns the files of a path: the file itself, or those of a folder.
 
     In a folder, or else in its folder `data`, or else in its only folder with such files, the
     first word of a name says the split. Several files are one split, in natural order.
+
+    Args:
+        path: The file or the folder.
+        endings: Those of the names of files, such as ".parquet".
 
     Raises:
         InputError: If there is no training file, or a part of a split is missing.
     """
     root = Path(path)
     if path and root.is_file():
-        return ParquetFolder(root.parent, (root.name,), ())
+        return SplitFiles(root.parent, (root.name,), ())
     if not path or not root.is_dir():
-        raise _no_file(root if path else Path(""))
-    folder, files = _folder_with_files(root)
+        raise _no_file(root if path else Path(""), endings)
+    folder, files = _folder_with_files(root, endings)
     files_of: dict[str, list[str]] = {}
     for file in files:
         files_of.setdefault(_split_word(file), []).append(file)
@@ -62,35 +65,35 @@ def find_parquet_files(path: str) -> ParquetFolder:
         train = files_of.pop("")
         recognized.append("No name of a file says a split, so all files are the training set.")
     if not train:
-        raise _no_file(root / "train.parquet")
+        raise _no_file(root / f"train{endings[0]}", endings)
     for names in (train, test):
         _check_complete(folder, names)
     if test and _split_word(test[0]) not in ("test", "testing"):
         recognized.append(f"The test set is {_listed(test)}.")
     unread = sorted(set(files) - set(train) - set(test))
     left_out = (f"These files are not read: {_listed(unread)}.",) if unread else ()
-    return ParquetFolder(folder, tuple(train), tuple(test), tuple(recognized), left_out)
+    return SplitFiles(folder, tuple(train), tuple(test), tuple(recognized), left_out)
 
 
-def holds_parquet(folder: Path) -> bool:
-    """Returns whether a folder, or one in it that would be looked at, has Parquet files."""
-    return bool(_folder_with_files(folder)[1])
+def holds_files(folder: Path, endings: tuple[str, ...]) -> bool:
+    """Returns whether a folder, or one in it that would be looked at, has such files."""
+    return bool(_folder_with_files(folder, endings)[1])
 
 
-def _folder_with_files(root: Path) -> tuple[Path, list[str]]:
+def _folder_with_files(root: Path, endings: tuple[str, ...]) -> tuple[Path, list[str]]:
     """Returns the folder that holds the files, and their names relative to it."""
-    files = _parquet_names(root)
+    files = _file_names(root, endings)
     if files:
         return root, files
     folders = _folders_of(root)
     if "data" in folders:
-        files = _parquet_names(root / "data")
+        files = _file_names(root / "data", endings)
         if files:
             return root / "data", files
     split_files = []
     others = []
     for folder in folders:
-        names = _parquet_names(root / folder)
+        names = _file_names(root / folder, endings)
         if names and folder.lower() in (*_TRAIN_WORDS, *_TEST_WORDS):
             split_files += [f"{folder}/{name}" for name in names]
         elif names:
@@ -100,19 +103,19 @@ def _folder_with_files(root: Path) -> tuple[Path, list[str]]:
     if len(others) > 1:
         named = _listed([folder.name for folder, _ in others])
         raise InputError(
-            f"{shortened(encodable(str(root)))!r} has several folders of Parquet files, {named}: "
-            "set path to one of them"
+            f"{shortened(encodable(str(root)))!r} has several folders of {endings[0]} files, "
+            f"{named}: set path to one of them"
         )
     return others[0] if others else (root, [])
 
 
-def _parquet_names(folder: Path) -> list[str]:
+def _file_names(folder: Path, endings: tuple[str, ...]) -> list[str]:
     names = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                is_parquet = entry.name.lower().endswith(ENDING)
-                if not is_parquet or entry.name.startswith("."):
+                has_ending = entry.name.lower().endswith(endings)
+                if not has_ending or entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
                     raise InputError(
@@ -127,7 +130,7 @@ def _parquet_names(folder: Path) -> list[str]:
         ) from None
     if len(names) > _MAX_FILES:
         raise InputError(
-            f"{len(names)} Parquet files in {shortened(encodable(str(folder)))!r}, more than "
+            f"{len(names)} {endings[0]} files in {shortened(encodable(str(folder)))!r}, more than "
             f"{_MAX_FILES}: write them again as fewer"
         )
     return sorted(names, key=natural_key)
@@ -157,7 +160,7 @@ def _check_complete(folder: Path, names: list[str]) -> None:
     numbers = set()
     total = 0
     for name in names:
-        found = _PART_OF.search(name[: -len(ENDING)])
+        found = _PART_OF.search(name)
         if found is None:
             return
         numbers.add(int(found[1]))
@@ -170,10 +173,10 @@ def _check_complete(folder: Path, names: list[str]) -> None:
             )
 
 
-def _no_file(path: Path) -> InputError:
+def _no_file(path: Path, endings: tuple[str, ...]) -> InputError:
     return InputError(
         f"no file {shortened(encodable(str(path)))!r}: "
-        "set the source's path to a file or a folder with train.parquet"
+        f"set the source's path to a file or a folder with train{endings[0]}"
     )
 
 
