@@ -136,7 +136,7 @@ def detect(
 
 
 def audit(
-    data: "str | Path | Source",
+    data: Any,
     *,
     out: str | Path,
     size: int | Literal["auto"] = "auto",
@@ -155,7 +155,9 @@ def audit(
     where it was killed.
 
     Args:
-        data: The path of the images in any form that `recognize` knows, or a source.
+        data: The path of the images in any form that `recognize` knows; a source; or what a program
+            holds, in any form that `sources.memory.source_of` knows: arrays, a dataset of torch or
+            of Hugging Face.
         out: The folder of the audit; it is made, and may hold an earlier audit.
         size: The side that images are resized to, in pixels; "auto" chooses it from the data.
         quick: Whether only the fastest detectors are used.
@@ -173,12 +175,18 @@ def audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.data.image_sides import measured_side
-    from ray_defense.pipeline.audit import STORE_FOLDER, AuditRequest, check_free, write_audit
+    from ray_defense.pipeline.audit import (
+        MEMORY_FOLDER,
+        STORE_FOLDER,
+        AuditRequest,
+        check_free,
+        write_audit,
+    )
     from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
 
     folder = Path(os.path.abspath(os.path.expanduser(out)))
     check_free(folder)
-    source, recognized = _recognized(data)
+    source, recognized = _recognized(data, folder / MEMORY_FOLDER)
     settings = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
     )
@@ -194,8 +202,8 @@ def audit(
             check_recipe(config)
         plan = run_plan(plan, opened_executor, "split")
         request = AuditRequest(
-            data=str(data),
-            command=command or f"ray_defense.audit({str(data)!r}, out={str(out)!r})",
+            data=_shown_data(data),
+            command=command or f"ray_defense.audit({_shown_data(data)!r}, out={str(out)!r})",
             choices={**recognized, **planned.choices},
             side=side,
             num_cached=sum(cached),
@@ -203,14 +211,31 @@ def audit(
         return write_audit(plan, folder, request)
 
 
-def _recognized(data: "str | Path | Source") -> "tuple[Source, dict[str, str]]":
-    """Returns the source of some data, and what was recognized."""
-    if not isinstance(data, str | Path):
-        return data, {}
-    from ray_defense.data.sources.recognize import recognize
+def _recognized(data: Any, folder: Path) -> "tuple[Source, dict[str, str]]":
+    """Returns the source of some data, and what was recognized.
 
-    recognized = recognize(str(data))
-    return recognized.source, {"data": "; ".join(recognized.sentences)}
+    Args:
+        data: As `audit` takes them.
+        folder: Where data in memory are written.
+    """
+    if isinstance(data, str | Path):
+        from ray_defense.data.sources.recognize import recognize
+
+        recognized = recognize(str(data))
+        return recognized.source, {"data": " ".join(recognized.sentences)}
+    if isinstance(getattr(type(data), "name", None), str) and hasattr(data, "signature"):
+        return data, {}
+    from ray_defense.data.sources.memory import source_of
+
+    source: Source = source_of(data, folder)
+    return source, {"data": f"{type(data).__name__} in memory, written to {str(folder)!r}"}
+
+
+def _shown_data(data: Any) -> str:
+    """Returns how the records of an audit call its data."""
+    if isinstance(data, str | Path):
+        return os.path.abspath(os.path.expanduser(data))
+    return str(getattr(data, "path", None) or type(data).__name__)
 
 
 def defend(

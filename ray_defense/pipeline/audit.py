@@ -18,6 +18,7 @@ from ray_defense.reports.detection import Detection
 from ray_defense.store.checked_files import read_checked_bytes
 
 STORE_FOLDER = "store"
+MEMORY_FOLDER = "data-from-memory"  # what a program handed over, as files
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def check_free(out: Path) -> None:
     if not out.is_dir():
         return
     entries = set(os.listdir(out))
-    if entries and MANIFEST not in entries and STORE_FOLDER not in entries:
+    if entries and not entries & {MANIFEST, STORE_FOLDER, MEMORY_FOLDER}:
         raise InputError(
             f"{str(out)!r} is not empty and holds no audit: name another folder with --out"
         )

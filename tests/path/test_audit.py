@@ -162,3 +162,14 @@ def test_a_folder_with_other_things_is_not_written_to(data: Path, tmp_path: Path
     with pytest.raises(InputError, match="is not empty and holds no audit"):
         ray_defense.audit(data, out=tmp_path, **COMMON)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_arrays_in_memory_are_audited_as_files_are(tmp_path: Path) -> None:
+    index = np.arange(240)
+    arrays = (blobs.draw_blobs(index), blobs.labels_of(index))
+    audit = ray_defense.audit(arrays, out=tmp_path / "out", **COMMON)
+    assert audit.verdict == "not assessable"
+    assert len(audit.samples()) == 240
+    assert "in memory" in audit.choices["data"]
+    again = ray_defense.audit(arrays, out=tmp_path / "out", **COMMON)
+    assert again.num_cached == again.num_stages
