@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ray_defense.api import (
         audit,
         defend,
+        defend_audit,
         detect,
         export,
         load_model,
@@ -33,6 +34,7 @@ __all__ = [
     "RunError",
     "audit",
     "defend",
+    "defend_audit",
     "detect",
     "export",
     "load_model",

@@ -257,6 +257,46 @@ def defend(
         return defended_result_of(plan)
 
 
+def defend_audit(
+    audit: str | Path,
+    method: str,
+    *,
+    executor: Literal["local", "ray"] | Executor = "local",
+    backend: Backend = "auto",
+    placement: Placement = ANYWHERE,
+    overrides: Mapping[str, Any] | None = None,
+) -> DefendedResult:
+    """Trains a model without the backdoor from the split of an audit, in the store of the audit.
+
+    Args:
+        audit: The folder of the audit.
+        method: "d_st" trains from scratch; "d_br" repairs a model that is trained on everything.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        overrides: Values by dotted path that replace values of the configuration, such as
+            {"d_st.epochs": 100}.
+
+    Raises:
+        InputError: If there is no audit, or it is not what was written, or the method is unknown.
+        RunError: For work that could not be finished.
+    """
+    from ray_defense.core.config import from_plain
+    from ray_defense.exports.audit_folder import AuditFolder
+    from ray_defense.pipeline.audit_recipe import with_defense
+
+    folder = AuditFolder.open(audit)
+    if not folder.store.resolve().is_relative_to(folder.root.resolve()):
+        raise InputError(
+            f"the store of the audit {str(folder.root)!r} lies outside of it: audit the data again"
+        )
+    audited = from_plain(Recipe, folder.manifest["configuration"])
+    config = configured_recipe(with_defense(audited, method), overrides)
+    where = Where(folder.store, executor, backend, placement=placement)
+    with _finished_plan(config, where, until="defended") as (_, plan):
+        return defended_result_of(plan)
+
+
 def report(
     recipe: str | Recipe,
     *,

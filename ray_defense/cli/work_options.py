@@ -154,6 +154,14 @@ class WorkOptions:
 
         return read_recipe(self.config)
 
+    def overrides(self) -> dict[str, str]:
+        """Returns what `--set` replaces, by path."""
+        overrides = {}
+        for assignment in self.assignments:
+            key, value = split_assignment("--set", assignment, "probe.epochs=4")
+            overrides[key] = value
+        return overrides
+
     def configured(self, **chosen: str | None) -> "Recipe":
         """Returns the recipe with what `--set` replaces.
 

@@ -190,5 +190,11 @@ def next_steps(audit: Audit) -> list[NextStep]:
                 f"ray-defense export {folder} --kept --as folder --out kept-images",
             )
         )
+        steps.append(
+            NextStep(
+                "Train a model on what is not flagged.",
+                f"ray-defense defend {folder} --method d_st",
+            )
+        )
     steps.append(NextStep("Check that nobody changed this audit.", f"ray-defense verify {folder}"))
     return steps

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from ray_defense.core.errors import look_up
 from ray_defense.data.sources.protocol import Source
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.grow import Grow
@@ -102,6 +103,27 @@ def plan_audit(
     if not settings.power:
         choices["power"] = "not measured"
     return AuditPlan(config, choices)
+
+
+def with_defense(audited: Recipe, method: str) -> Recipe:
+    """Returns the recipe of an audit with a defense that trains on its split.
+
+    Args:
+        audited: The recipe of the audit.
+        method: "d_st" trains a model from scratch; "d_br" trains one on everything first, which may
+            have the backdoor, and repairs it.
+
+    Raises:
+        InputError: For another method.
+    """
+    base = folder()
+    defense: Any = look_up({unit.name: unit for unit in base.defenses}, "method", method)
+    network = audited.probe.model
+    if not defense.repairs:
+        return replace(audited, defenses=(replace(defense, model=network),))
+    backdoored = base.backdoored
+    assert backdoored is not None  # the recipe for own images has all defenses
+    return replace(audited, defenses=(defense,), backdoored=replace(backdoored, model=network))
 
 
 def choose_size(side: int) -> int:

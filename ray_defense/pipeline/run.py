@@ -9,7 +9,7 @@ from ray_defense.pipeline.plan import Plan, Until, with_current_evaluation
 from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
 from ray_defense.stages.report import REPORT, REPORT_FILE, report_step
-from ray_defense.stages.summary import notes_of, summarize_run
+from ray_defense.stages.summary import notes_of, summarize_run, useless_models
 from ray_defense.store.artifacts import Artifact
 from ray_defense.store.checked_files import read_checked_json
 
@@ -116,8 +116,10 @@ def defended_result_of(plan: Plan) -> DefendedResult:
     counts = _split_counts(split)
     files = {"split": str(split.path / "split.parquet")}
     trained = ["backdoored"] if plan.backdoored is not None else []
+    useless = useless_models(artifacts)
     for model in [*trained, *plan.defenses]:
-        files[model] = str(artifacts[model].path / WEIGHTS)
+        if model not in useless:
+            files[model] = str(artifacts[model].path / WEIGHTS)
     recipe = plan.recipe
     return DefendedResult(
         recipe=recipe.name,

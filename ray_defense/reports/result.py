@@ -45,7 +45,7 @@ class DefendedResult:
     recipe: str
     seed: int
     counts: dict[str, int]  # of the split: trusted, flagged, uncertain
-    files: dict[str, str]  # path of the split and of the weights of each model
+    files: dict[str, str]  # path of the split and of each model that is of use
     notes: list[str]  # what a reader should doubt
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ray_defense.defenses import DEFENSES
 from ray_defense.stages.decide import SPLIT, VERDICT_FILE
 from ray_defense.stages.evaluation import EVALUATION
+from ray_defense.stages.usefulness import why_useless
 from ray_defense.store.artifacts import Artifact
 from ray_defense.store.checked_files import read_checked_json
 from ray_defense.store.record import TIMING
@@ -25,7 +27,23 @@ def notes_of(artifacts: Mapping[str, Artifact]) -> list[str]:
     for stage, file in _NOTES.items():
         if stage in artifacts:
             notes.extend(read_checked_json(artifacts[stage].path / file)["notes"])
+    notes.extend(useless_models(artifacts).values())
     return notes
+
+
+def useless_models(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """Returns the defended models that should not be used, by name, and why."""
+    useless: dict[str, str] = {}
+    split = artifacts.get(SPLIT)
+    if split is None:
+        return useless
+    counts = read_checked_json(split.path / "summary.json")["trusted_class_counts"]
+    for name in DEFENSES:
+        if name in artifacts:
+            reason = why_useless(name, artifacts[name], counts)
+            if reason is not None:
+                useless[name] = reason
+    return useless
 
 
 def _verdict_of(artifacts: Mapping[str, Artifact]) -> str | None:

@@ -173,3 +173,24 @@ def test_arrays_in_memory_are_audited_as_files_are(tmp_path: Path) -> None:
     assert "in memory" in audit.choices["data"]
     again = ray_defense.audit(arrays, out=tmp_path / "out", **COMMON)
     assert again.num_cached == again.num_stages
+
+
+def test_an_audit_is_defended_in_its_own_store_and_stays_as_it_was(
+    audit: Audit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (audit.out / "manifest.json").read_bytes()
+    small = {"d_st.epochs": "1", "d_st.warmup_epochs": "0", "d_st.classifier_epochs": "1"}
+    words = ["defend", str(audit.out), "--method", "d_st", "--executor", "local", "--quiet"]
+    for path, value in {**small, "d_st.model.width": "8", "d_st.batch_size": "64"}.items():
+        words += ["--set", f"{path}={value}"]
+    assert main([*words, "--backend", "numpy"]) == 0
+    shown = capsys.readouterr().out
+    assert "flagged" in shown
+    assert (audit.out / "manifest.json").read_bytes() == before
+    is_useless = "do not use this model" in " ".join(shown.split())
+    assert ("d_st: " in shown) != is_useless  # a useless model is not handed out
+    assert list((audit.out / "store" / "d_st").glob("*/model.safetensors"))
+    assert main(["defend", str(audit.out)]) == 2
+    assert "--method d_st or --method d_br" in capsys.readouterr().err
+    assert main(["defend", "folder", "--method", "d_st"]) == 2
+    assert main(["defend", str(audit.out), "--method", "d_sr"]) == 2

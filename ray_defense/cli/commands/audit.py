@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.cli.work_options import WorkOptions, add_work_options, split_assignment
+from ray_defense.cli.work_options import WorkOptions, add_work_options
 from ray_defense.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,10 +47,6 @@ class AuditCommand:
         options.recipe = "folder"
         options.store = f"{options.out}/store"
         work = WorkOptions.of(options)
-        overrides = {}
-        for assignment in work.assignments:
-            key, value = split_assignment("--set", assignment, "detect.mirror.training.steps=640")
-            overrides[key] = value
         with work.prepared():
             from ray_defense import api
 
@@ -63,7 +59,7 @@ class AuditCommand:
                 quick=options.quick,
                 power=_parse_sizes(options.power),
                 seed=options.seed,
-                overrides=overrides,
+                overrides=work.overrides(),
                 command=shlex.join(["ray-defense", *sys.argv[1:]]),
                 **where,
             )
