@@ -194,10 +194,6 @@ def write_dataset(
         description_of_source = captured.source.describe()
         recognized = description_of_source.recognized
         notes.extend(description_of_source.left_out)
-    if tables.num_rejected:
-        notes.append(
-            f"{tables.num_rejected} of {len(labels)} samples were rejected: see rejected.parquet"
-        )
     description = {
         "num_classes": info.num_classes,
         "class_names": info.class_names,

@@ -12,6 +12,7 @@ from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.sealed import SEALED_SUFFIX
 from ray_defense.data.suspect_dataset import (
     MANIFEST_SCHEMA,
+    REJECTED,
     REJECTED_SCHEMA,
     shard_name,
     write_manifest,
@@ -19,11 +20,13 @@ from ray_defense.data.suspect_dataset import (
     write_shard,
 )
 from ray_defense.data.table_file import read_sealed_table, write_sealed_table, write_table
+from ray_defense.data.text import shortened
 from ray_defense.execution.protocols import Columns
 from ray_defense.store.record import SCRATCH
 from ray_defense.store.written_files import note_written
 
-_NUM_SHOWN = 5  # kinds of conversions that a note names
+_NUM_SHOWN = 3  # reasons or kinds that a note names
+_SHOWN_CHARACTERS = 100  # of each
 DUPLICATES = "duplicates.parquet"
 CONVERTED = "converted.parquet"
 _CONVERTED_SCHEMA = pa.schema({"index": pa.int64(), "origin": pa.string(), "held": pa.string()})
@@ -36,7 +39,7 @@ class FinishedTables:
 
     accepted: np.ndarray  # the indices of the accepted samples, int64, ascending
     num_rejected: int
-    notes: tuple[str, ...]  # on conversions and copies among the images
+    notes: tuple[str, ...]  # on rejections, conversions and copies among the images
 
 
 def is_range_written(work: Path, number: int) -> bool:
@@ -138,6 +141,7 @@ def finish_tables(work: Path, num_ranges: int, num_expected: int) -> FinishedTab
         accepted=manifest["index"].to_numpy(),
         num_rejected=rejected.num_rows,
         notes=(
+            *_said_rejected(rejected, num_expected),
             *write_converted(work, pa.concat_tables(converted_parts)),
             *write_duplicates(work, manifest),
         ),
@@ -154,14 +158,31 @@ def write_converted(work: Path, converted: pa.Table) -> tuple[str, ...]:
     if not converted.num_rows:
         return ()
     write_table(work / CONVERTED, converted.sort_by("index"))
-    kinds = Counter(converted["held"].to_pylist())
-    examples = []
-    for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_NUM_SHOWN]:
-        examples.append(f"{count} x {kind}")
-    if len(kinds) > _NUM_SHOWN:
-        examples.append(f"{len(kinds) - _NUM_SHOWN} other kinds")
-    note = f"{converted.num_rows} images became 8-bit RGB ({'; '.join(examples)}): see {CONVERTED}"
+    kinds = _tally(converted["held"].to_pylist())
+    return (f"{converted.num_rows} images became 8-bit RGB ({kinds}): see {CONVERTED}",)
+
+
+def _said_rejected(rejected: pa.Table, num_expected: int) -> tuple[str, ...]:
+    if not rejected.num_rows:
+        return ()
+    reasons = _tally(rejected["reason"].to_pylist())
+    note = (
+        f"{rejected.num_rows} of {num_expected} samples were rejected ({reasons}): see {REJECTED}; "
+        "they stay in the data, where nobody looked at them"
+    )
     return (note,)
+
+
+def _tally(texts: list[str]) -> str:
+    """Returns the most frequent texts with their counts."""
+    ordered = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))
+    parts = []
+    for text, count in ordered[:_NUM_SHOWN]:
+        parts.append(f"{count} x {shortened(text, _SHOWN_CHARACTERS)}")
+    if len(ordered) > _NUM_SHOWN:
+        num_others = sum(count for _, count in ordered[_NUM_SHOWN:])
+        parts.append(f"{num_others} others")
+    return "; ".join(parts)
 
 
 def write_duplicates(work: Path, manifest: pa.Table) -> tuple[str, ...]:

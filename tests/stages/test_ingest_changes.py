@@ -188,9 +188,11 @@ def test_one_class_of_three_of_which_nothing_decodes_is_noted(tmp_path: Path, co
         file.write_bytes(b"")
     artifact = make_step(plan_ingest(folder, context, poisoned=False), context)
     notes = read_json(artifact.path / "dataset.json")["notes"]
+    unread = "no JPEG, PNG, WEBP, BMP, PPM, GIF, TIFF image"
     assert notes == [
         "classes of which no sample was accepted: 1",
-        "9 of 27 samples were rejected: see rejected.parquet",
+        f"9 of 27 samples were rejected (9 x {unread}): see rejected.parquet; they stay in the "
+        "data, where nobody looked at them",
     ]
 
 
