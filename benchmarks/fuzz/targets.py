@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,14 @@ from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.data.decode import FORMATS, DecodeError, decode_image
 from ray_defense.data.shards.beton import BetonFile
 from ray_defense.data.shards.beton_writer import write_beton
+from ray_defense.data.sources import archive_images, array_files, arrays, table_rows
+from ray_defense.data.sources import table as table_source
 from ray_defense.data.sources.archive import RecordFormat, load_archive
+from ray_defense.data.sources.archive_images import ArchiveImages
+from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.table import Table
 from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
 from ray_defense.data.table_file import read_sealed_table, write_sealed_table
@@ -189,6 +195,88 @@ def archive_seeds(folder: Path) -> list[Seed]:
     return [Seed(path, sink.getvalue(), read)]
 
 
+def image_archive_seeds(folder: Path) -> list[Seed]:
+    """Returns a tar, a tar.gz and a zip of class folders, and a tar as WebDataset writes it."""
+    images = [_encoded(image, "PNG") for image in honest_images()]
+    in_folders = {f"set/class {n % _NUM_CLASSES}/{n}.png": data for n, data in enumerate(images)}
+    pairs = {}
+    for number, data in enumerate(images):
+        pairs[f"{number:04d}.cls"] = str(number % _NUM_CLASSES).encode()
+        pairs[f"{number:04d}.png"] = data
+    seeds = []
+    for name, contents in (
+        ("folders.tar", in_folders),
+        ("folders.tar.gz", in_folders),
+        ("folders.zip", in_folders),
+        ("pairs.tar", pairs),
+    ):
+        path = folder / name
+        _pack(path, contents)
+
+        def read(path: Path = path) -> str:
+            archive_images._index_of.cache_clear()
+            source = ArchiveImages(str(path))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), batch.images, batch.labels, batch.index)
+
+        seeds.append(Seed(path, path.read_bytes(), read))
+    return seeds
+
+
+def _pack(path: Path, contents: Mapping[str, bytes]) -> None:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, data in contents.items():
+                packed.writestr(name, data)
+        return
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for name, data in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def array_seeds(folder: Path) -> list[Seed]:
+    """Returns .npz files, compressed and not, of whole numbers and of floats."""
+    images = honest_images()[:, ::2, ::2]
+    seeds = []
+    for number, (save, pixels) in enumerate(
+        ((np.savez, images), (np.savez_compressed, images), (np.savez, images / np.float32(255)))
+    ):
+        path = folder / f"{number}.npz"
+        save(path, x_train=pixels, y_train=_labels(), x_test=pixels[:2], y_test=_labels()[:2])
+
+        def read(path: Path = path) -> str:
+            arrays._array_set.cache_clear()
+            array_files._whole_array.cache_clear()
+            source = Arrays(str(path))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), source.labels("test"), batch.images, batch.labels)
+
+        seeds.append(Seed(path, path.read_bytes(), read))
+    return seeds
+
+
+def table_seeds(folder: Path) -> list[Seed]:
+    """Returns a table of image files."""
+    lines = ["file,label,split"]
+    for number, image in enumerate(honest_images()):
+        (folder / f"{number}.png").write_bytes(_encoded(image, "PNG"))
+        split = "test" if number % 4 == 3 else "train"
+        lines.append(f"{number}.png,class {number % _NUM_CLASSES},{split}")
+    path = folder / "labels.csv"
+    path.write_text("\n".join(lines))
+
+    def read() -> str:
+        table_rows.read_table_rows.cache_clear()
+        table_source._mapping_of.cache_clear()
+        source = Table(str(path))
+        batch = source.read("train", 0, 2 * _NUM_IMAGES)
+        return digest(source.info(), batch.images, batch.labels, batch.index)
+
+    return [Seed(path, path.read_bytes(), read)]
+
+
 def store_seeds(folder: Path) -> dict[str, Seed]:
     """Returns a file of each kind that a store holds, by the kind."""
     store = Store(folder / "store")
@@ -317,6 +405,9 @@ INPUT_TARGETS = (
     Target("parquet", parquet_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
+    Target("image archives", image_archive_seeds, of_store=False),
+    Target("arrays", array_seeds, of_store=False),
+    Target("table", table_seeds, of_store=False),
 )
 STORE_TARGETS = tuple(_store_target(kind) for kind in STORE_KINDS)
 REFUSALS = (DecodeError,)  # beside the errors that a user may see

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ray_defense.cli.commands import COMMANDS, Command
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.errors import InputError, RayDefenseError, RunError, unknown_name
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.core.import_path import drop_current_directory, safe_children
 from ray_defense.core.version import VERSION
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
+from ray_defense.core.escape_unprintable import escape_unprintable
 
 WIDTH = 100  # of output that goes to a file
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.core.progress import ProgressEvent, listening
 
 LINE_EVERY_S = 30.0

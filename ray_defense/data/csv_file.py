@@ -1,8 +1,12 @@
 """Tables as CSV that is safe to open in a spreadsheet and to print in a terminal."""
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from ray_defense.core.escape_unprintable import escape_unprintable
+from ray_defense.core.files import write_bytes
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -17,24 +21,21 @@ def csv_cell(value: object) -> str:
         return ""
     if not isinstance(value, str):
         return str(value)
-    written = []
-    for character in value:
-        visible = character.isprintable() or character == " "
-        written.append(character if visible else character.encode("unicode_escape").decode())
     apostrophe = "'" if value.startswith(_FORMULA_STARTS) else ""
-    return apostrophe + "".join(written)
+    return apostrophe + escape_unprintable(value)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a table; the same rows give the same bytes.
+    """Writes a table whole or not at all; the same rows give the same bytes.
 
     Args:
-        path: The file, which must not be there.
+        path: The file; one that is there already is replaced.
         header: The names of the columns.
-        rows: Their values, written while they come.
+        rows: Their values.
     """
-    with open(path, "x", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow([csv_cell(value) for value in row])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([csv_cell(value) for value in row])
+    write_bytes(path, text.getvalue().encode())

@@ -12,6 +12,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_bytes
 from ray_defense.core.version import VERSION
 from ray_defense.core.versions import installed_versions
+from ray_defense.data.csv_file import write_csv
 from ray_defense.pipeline.plan import Plan
 from ray_defense.reports.audit import Audit, headline_of
 from ray_defense.reports.detection import Detection
@@ -72,9 +73,7 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
     samples = AuditedSamples(plan)
     artifacts = plan.artifacts("split")
     audit_files.write_samples(out, samples.columns)
-    audit_files.write_csv(
-        out / audit_files.REJECTED, ("file", "index", "reason"), samples.rejected_rows()
-    )
+    write_csv(out / audit_files.REJECTED, ("file", "index", "reason"), samples.rejected_rows())
     verdict_bytes = read_checked_bytes(artifacts[SPLIT].path / VERDICT_FILE)
     write_bytes(out / audit_files.VERDICT, verdict_bytes)
     detection = samples.detection

@@ -4,16 +4,15 @@ The tables are for spreadsheets too, so no text in them starts like a formula or
 that cannot be printed.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ray_defense.core.files import file_hash, write_bytes, write_json
+from ray_defense.core.files import file_hash, write_json
+from ray_defense.data.csv_file import write_csv
 
 TABLE = "audit.parquet"
 CSV_TABLE = "audit.csv"
@@ -21,16 +20,6 @@ REJECTED = "rejected.csv"
 VERDICT = "verdict.json"
 MANIFEST = "manifest.json"
 PAGE = "report.html"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def spreadsheet_text(text: str) -> str:
-    """Returns a text that a spreadsheet shows as it is: no formula, nothing unprintable."""
-    shown = []
-    for char in text:
-        shown.append(char if char.isprintable() else char.encode("unicode_escape").decode())
-    safe = "".join(shown)
-    return f"'{safe}" if text.startswith(_FORMULA_STARTS) else safe
 
 
 def write_samples(out: Path, columns: Mapping[str, Any]) -> None:
@@ -53,22 +42,6 @@ def write_samples(out: Path, columns: Mapping[str, Any]) -> None:
     write_table(out / TABLE, table)
     rows = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
     write_csv(out / CSV_TABLE, table.column_names, rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes rows as CSV whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        cells = []
-        for value in row:
-            if isinstance(value, str):
-                cells.append(spreadsheet_text(value))
-            else:
-                cells.append("" if value is None else repr(value))
-        writer.writerow(cells)
-    write_bytes(path, text.getvalue().encode())
 
 
 def write_manifest_of_audit(out: Path, described: Mapping[str, Any]) -> None:

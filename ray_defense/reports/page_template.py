@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.reports.figures import png_uri, svg_uri
 
 
@@ -18,7 +19,7 @@ def load_template(name: str) -> Template:
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=escape_unprintable,
+        finalize=shown_value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -40,21 +41,14 @@ def format_percent(rate: float | None) -> str:
     return f"{100 * rate:.1f}\xa0%"
 
 
-def escape_unprintable(value: Any) -> Any:
+def shown_value(value: Any) -> Any:
     """Returns a text with its unprintable characters written out as Python does; else the value.
 
-    Such characters are newlines, terminal escapes, marks that reverse the direction of writing and
-    lone surrogates.
+    Text that is markup already stays as it is.
     """
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
-    shown = []
-    for char in value:
-        if char.isprintable() or char == "\xa0":
-            shown.append(char)
-        else:
-            shown.append(char.encode("unicode_escape").decode())
-    return "".join(shown)
+    return escape_unprintable(value, keep="\xa0")
 
 
 def cut(text: str, longest: int = 160) -> str:
@@ -67,7 +61,7 @@ def cut(text: str, longest: int = 160) -> str:
 
 def shown_bytes(text: str) -> int:
     """Returns how many bytes a text takes in a page, in which some characters are written out."""
-    return len(escape(escape_unprintable(text)).encode())
+    return len(escape(shown_value(text)).encode())
 
 
 def _format_interval(bounds: list[float] | None) -> str:

@@ -16,7 +16,15 @@ from benchmarks.fuzz.targets import INPUT_TARGETS, STORE_TARGETS, Target
 
 MAX_GROWTH_BYTES = 2**30  # of resident memory, by one mutant
 TARGETS = (*INPUT_TARGETS, *STORE_TARGETS)
-SHORT = {"images": 1500, "parquet": 600, "beton": 200, "archive": 500}
+SHORT = {
+    "images": 1500,
+    "parquet": 600,
+    "beton": 200,
+    "archive": 500,
+    "image archives": 500,
+    "arrays": 500,
+    "table": 200,
+}
 SHORT_STORE = 100
 
 

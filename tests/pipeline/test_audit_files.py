@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ray_defense.pipeline.audit_files import data_fingerprint, spreadsheet_text, write_samples
+from ray_defense.pipeline.audit_files import data_fingerprint, write_samples
 
 HOSTILE = (
     "=cmd|' /C calc'!A0",
@@ -21,13 +19,6 @@ HOSTILE = (
     "\x1b[31m",
     "ü",
 )
-
-
-@given(st.text(max_size=40))
-def test_no_text_is_a_formula_or_holds_what_cannot_be_printed(text: str) -> None:
-    safe = spreadsheet_text(text)
-    assert safe.isprintable()
-    assert not safe.startswith(("=", "+", "-", "@"))
 
 
 def test_hostile_names_are_whole_in_parquet_and_inert_in_csv(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sources as ingested datasets: their images, files that are mended later, and equal images."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,19 @@ def test_a_table_becomes_a_dataset_with_the_paths_as_origins(tmp_path):
     dataset = SuspectDataset(artifact.path)
     assert dataset.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert read_json(artifact.path / "dataset.json")["num_rejected"] == 1
+
+
+def test_an_archive_and_arrays_become_datasets(tmp_path):
+    root = write_class_folders(tmp_path / "images", {"cat": 4, "dog": 3})
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in sorted(root.glob("*/*.png")):
+            archive.write(path, path.relative_to(root))
+    source = SOURCES["archive"](path=str(tmp_path / "a.zip"))
+    images = source.read("train", 0, 7).images
+    np.savez(tmp_path / "a.npz", images=images, labels=source.labels("train"))
+    arrays = SOURCES["arrays"](path=str(tmp_path / "a.npz"))
+    for number, kind in enumerate((source, arrays)):
+        artifact = ingest(kind, tmp_path / f"store {number}", shard_size=3)
+        dataset = SuspectDataset(artifact.path)
+        assert dataset.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+        assert np.array_equal(dataset.read_images(np.arange(7)), images)

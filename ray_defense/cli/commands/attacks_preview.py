@@ -29,7 +29,7 @@ class PreviewCommand:
 
     def execute(self, options: argparse.Namespace) -> int:
         from ray_defense import api
-        from ray_defense.cli.escape_unprintable import escape_unprintable
+        from ray_defense.core.escape_unprintable import escape_unprintable
         from ray_defense.core.files import write_bytes
 
         work = WorkOptions.of(options)

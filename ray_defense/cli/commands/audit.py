@@ -103,7 +103,7 @@ def plain_answer(audit: "Audit") -> dict[str, Any]:
 
 def print_audit(audit: "Audit") -> None:
     """Prints the verdict, what was done, where the files are, and what to type next."""
-    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.core.escape_unprintable import escape_unprintable
     from ray_defense.pipeline.audit_gathering import next_steps
 
     print(escape_unprintable(audit.headline))

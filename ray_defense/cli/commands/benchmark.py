@@ -50,7 +50,7 @@ def throughput_table(throughput: "Throughput") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.core.escape_unprintable import escape_unprintable
 
     table = Table(box=SIMPLE_HEAD)
     table.add_column("stage", no_wrap=True)

@@ -78,7 +78,7 @@ def _overlap_line(comparison: "Comparison") -> str:
 
 
 def _shown(value: Any) -> str:
-    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.core.escape_unprintable import escape_unprintable
     from ray_defense.data.text import shortened
 
     return escape_unprintable(shortened(value, _MAX_CHARACTERS))

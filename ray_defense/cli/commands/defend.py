@@ -77,8 +77,8 @@ def defended_table(result: "DefendedResult") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from ray_defense.cli.escape_unprintable import escape_unprintable
     from ray_defense.cli.tables.run_table import warning_lines
+    from ray_defense.core.escape_unprintable import escape_unprintable
 
     counts = ", ".join(f"{count} {part}" for part, count in result.counts.items())
     title = f"{escape_unprintable(result.recipe)}, seed {result.seed}: {counts}"

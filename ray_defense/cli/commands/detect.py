@@ -51,8 +51,8 @@ def detection_table(detection: "Detection") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from ray_defense.cli.escape_unprintable import escape_unprintable
     from ray_defense.cli.tables.run_table import warning_lines
+    from ray_defense.core.escape_unprintable import escape_unprintable
 
     counts = ", ".join(f"{count} {part}" for part, count in detection.counts.items())
     title = f"{escape_unprintable(detection.recipe)}, seed {detection.seed}: {counts}"
@@ -81,7 +81,7 @@ def _columns_table(columns: "list[Mapping[str, Any]]") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.core.escape_unprintable import escape_unprintable
 
     table = Table(box=SIMPLE_HEAD)
     for title in ("column", "evidence", "flagged", "agrees", "not assessable because"):

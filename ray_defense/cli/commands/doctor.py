@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.errors import InputError
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.core.import_path import PACKAGE_ROOT, safe_variables
 from ray_defense.core.neutral_directory import neutral_directory
 from ray_defense.core.versions import installed_versions

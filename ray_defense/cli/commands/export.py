@@ -36,9 +36,9 @@ class ExportCommand:
 
     def execute(self, options: argparse.Namespace) -> int:
         from ray_defense import api
-        from ray_defense.cli.escape_unprintable import escape_unprintable
         from ray_defense.cli.output import print_named, stdout_console
         from ray_defense.cli.progress_display import showing_progress
+        from ray_defense.core.escape_unprintable import escape_unprintable
 
         with showing_progress(quiet=options.quiet):
             summary = api.export(

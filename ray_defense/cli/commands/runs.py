@@ -32,7 +32,7 @@ def runs_table(stored: "StoredRuns") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from ray_defense.cli.escape_unprintable import escape_unprintable
+    from ray_defense.core.escape_unprintable import escape_unprintable
 
     if not stored.runs and not stored.unfinished:
         return Text("no run")

@@ -36,9 +36,9 @@ class ShowCommand:
 
 def audit_lines(audit: "AuditFolder") -> list[str]:
     """Returns the verdict of an audit and what was audited, when and how, a line each."""
-    from ray_defense.cli.escape_unprintable import escape_unprintable
     from ray_defense.cli.tables.verdict_line import verdict_line
     from ray_defense.core.errors import InputError
+    from ray_defense.core.escape_unprintable import escape_unprintable
     from ray_defense.data.split_table import PARTS
 
     names = audit.class_names

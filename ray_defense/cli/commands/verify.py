@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.progress_display import showing_progress
 from ray_defense.core.errors import DamageError
+from ray_defense.core.escape_unprintable import escape_unprintable
 
 
 class VerifyCommand:

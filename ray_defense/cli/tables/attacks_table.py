@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.tables.run_table import WEAK, rate_with_interval
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.studies.attack_strength import AttackStrength
 

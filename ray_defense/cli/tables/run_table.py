@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ray_defense.api import RESULT_FILE
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.output import print_named, stdout_console
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.defenses import DEFENSES
 from ray_defense.reports.result import ModelResult, Result, ScoreResult
 from ray_defense.stages.backdoored import BACKDOORED

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
 from ray_defense.cli.output import print_named
+from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.data.table_file import read_table
 from ray_defense.stages.backdoored import BACKDOORED
 from ray_defense.sweeps.asha import Asha

@@ -88,7 +88,8 @@ def rgb_pixels(image: np.ndarray, layout: PixelLayout) -> np.ndarray:
     if layout.axes == "NCHW":
         image = image.transpose(1, 2, 0)
     if image.dtype != np.uint8:
-        values = image.astype(np.float64) * layout.scale
+        with np.errstate(invalid="ignore"):  # of NaNs
+            values = image.astype(np.float64) * layout.scale
         if not np.all((values >= 0) & (values < 255.5)):  # NaN is neither
             raise DecodeError("a pixel is no number, or outside of 0..255 (or 0..1)")
         image = np.rint(values).astype(np.uint8)

@@ -56,8 +56,8 @@ class Arrays:
     path: str = ""  # an .npz file, or a folder of .npy files
     size: int = 32  # pixels a side
     num_classes: int | None = None  # None: the labels of the training set say it
-    images: str = ""  # the name of an array; empty: the first of the usual names
-    labels_array: str = ""
+    image_array: str = ""  # its name; empty: the first of the usual names
+    label_array: str = ""
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
@@ -113,7 +113,7 @@ class Arrays:
 
     def _set(self) -> "_ArraySet":
         return _array_set(
-            self.path, self.num_classes, self.images, self.labels_array, self.signature("train")
+            self.path, self.num_classes, self.image_array, self.label_array, self.signature("train")
         )
 
 
@@ -143,9 +143,11 @@ def _array_set(
     origin = f"the arrays of {shortened(encodable(os.path.basename(path)))!r}"
     lower = [name.lower() for name in arrays]
     array_of = {name.lower(): array for name, array in arrays.items()}
-    chosen = choose_column(lower, images_name.lower(), IMAGE_ARRAYS, option="images", origin=origin)
+    chosen = choose_column(
+        lower, images_name.lower(), IMAGE_ARRAYS, option="image_array", origin=origin
+    )
     labels_chosen = choose_column(
-        lower, labels_name.lower(), LABEL_ARRAYS, option="labels_array", origin=origin
+        lower, labels_name.lower(), LABEL_ARRAYS, option="label_array", origin=origin
     )
     images = array_of[chosen]
     given = _given_labels(array_of[labels_chosen], images)
@@ -193,7 +195,8 @@ def _given_labels(labels: StoredArray, images: StoredArray) -> GivenLabels:
         )
     values = labels.rows(0, labels.num_rows).reshape(-1)
     if values.dtype.kind not in "US":
-        return GivenLabels(whole_numbers(values.astype(np.float64)))
+        with np.errstate(invalid="ignore"):  # of NaNs
+            return GivenLabels(whole_numbers(values.astype(np.float64)))
     codes = TextCodes(f"the array {labels.name!r}")
     numbers = []
     for value in values.tolist():
@@ -218,6 +221,7 @@ def _scale_of(images: StoredArray) -> float:
     for low in range(0, images.num_rows, _ROWS_AT_A_TIME):
         rows = images.rows(low, low + _ROWS_AT_A_TIME)
         num_values += rows.size
-        num_above_1 += int(np.count_nonzero(rows > 1))
-        num_negative += int(np.count_nonzero(rows < 0))
+        with np.errstate(invalid="ignore"):  # of NaNs
+            num_above_1 += int(np.count_nonzero(rows > 1))
+            num_negative += int(np.count_nonzero(rows < 0))
     return value_scale(num_values, num_above_1, num_negative, name=name)

@@ -88,9 +88,9 @@ def test_a_folder_of_npy_files_is_read(tmp_path):
 
 def test_arrays_of_other_names_are_named_by_the_user(tmp_path):
     file = save(tmp_path / "a.npz", pics=PIXELS, kinds=LABELS)
-    with pytest.raises(InputError, match="set images to one of pics, kinds"):
+    with pytest.raises(InputError, match="set image_array to one of pics, kinds"):
         Arrays(file).info()
-    source = Arrays(file, images="pics", labels_array="kinds", size=28)
+    source = Arrays(file, image_array="pics", label_array="kinds", size=28)
     assert len(source.read("train", 0, 9).index) == 6
 
 
@@ -105,6 +105,13 @@ def test_single_images_with_other_values_are_rejected(tmp_path):
     assert np.array_equal(batch.images[0], PIXELS[0])
 
 
+def test_a_signaling_nan_is_rejected_without_a_warning(tmp_path):
+    images = np.repeat(PIXELS / 255.0, 20, axis=0).astype(np.float32)
+    images.view(np.uint32)[3, 0, 0, 0] = 0x7F800001
+    source = Arrays(save(tmp_path / "a.npz", images=images, labels=np.repeat(LABELS, 20)), size=28)
+    assert [sample.index for sample in source.read("train", 0, 200).rejected] == [3]
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -114,7 +121,7 @@ def test_single_images_with_other_values_are_rejected(tmp_path):
         ({"images": PIXELS, "labels": np.eye(3)[LABELS]}, "argmax"),
         ({"images": PIXELS - 128.0, "labels": LABELS}, "undo the normalization"),
         ({"images": PIXELS.astype("U3"), "labels": LABELS}, "holds texts"),
-        ({"images": PIXELS}, "set labels_array to one of images"),
+        ({"images": PIXELS}, "set label_array to one of images"),
         ({"images": PIXELS.astype(object), "labels": LABELS}, "never opened"),
         ({"images": np.zeros(6, "i4,f4"), "labels": LABELS}, "not numbers or texts"),
     ],

@@ -17,7 +17,7 @@ from tests.support.source_files import write_class_folders, write_parquet
 # Of each source with its defaults. Everything that was made from a source is found by it.
 FINGERPRINTS = {
     "archive": "2aaa31f1e58321c3",
-    "arrays": "e609203a3b730451",
+    "arrays": "c282c8393bb92373",
     "cifar10": "83ea237d75efe515",
     "cifar100": "1bdb4ef7e94bc100",
     "digits": "6e4c1f9c9b277111",

@@ -1,6 +1,6 @@
 """Names from a dataset are shown as text alone."""
 
-from ray_defense.cli.escape_unprintable import escape_unprintable
+from ray_defense.core.escape_unprintable import escape_unprintable
 
 
 def test_no_control_or_reversing_character_survives():
