@@ -30,10 +30,10 @@ def test_a_cell_is_inert(value: object, cell: str):
     assert csv_cell(value) == cell
 
 
-def test_rows_come_back_and_a_file_that_is_there_stays(tmp_path: Path):
+def test_rows_come_back_and_a_file_that_is_there_is_replaced_whole(tmp_path: Path):
     rows = [("a,b", 1), ('"', None)]
     write_csv(tmp_path / "t.csv", ("text", "number"), rows)
     with open(tmp_path / "t.csv", newline="") as file:
         assert list(csv.reader(file)) == [["text", "number"], ["a,b", "1"], ['"', ""]]
-    with pytest.raises(FileExistsError):
-        write_csv(tmp_path / "t.csv", ("text",), rows)
+    write_csv(tmp_path / "t.csv", ("text",), [])
+    assert (tmp_path / "t.csv").read_text() == "text\n"
