@@ -77,16 +77,28 @@ def _said_test_classes(folders: ClassFolders, names: Sequence[str]) -> list[str]
 
 
 def _said_beside_classes(folders: ClassFolders) -> list[str]:
-    """Returns sentences on images that lie in no class folder."""
+    """Returns sentences on files that lie in no class folder.
+
+    Beside the folders of the first level, only what is called like an image counts: programs that
+    make datasets put their own files there.
+    """
     said = []
     for folder in _split_folders(folders):
-        num_images = 0
-        for entry in _entries(str(folder)):
-            if not is_junk(entry.name) and not entry.is_dir() and is_image_name(entry.name):
-                num_images += 1
-        if num_images:
+        class_paths = {str(folder / name) for name in folders.class_names(folder)}
+        num_files = 0
+        paths = [str(folder)]
+        for path in paths:  # which grows meanwhile
+            for entry in _entries(path):
+                if is_junk(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if folders.leaves:
+                        paths.append(entry.path)
+                elif path not in class_paths and not entry.is_dir():
+                    num_files += path != str(folder) or is_image_name(entry.name)
+        if num_files:
             said.append(
-                f"left out: {_counted(num_images)} in {_shown_folder(folders, folder)} beside the "
+                f"left out: {_counted(num_files)} in {_shown_folder(folders, folder)} beside the "
                 "class folders"
             )
     return said

@@ -153,6 +153,8 @@ def test_a_leaf_that_holds_further_leaves_has_its_own_images_alone(tmp_path):
     source = ImageFolder(str(root), classes="leaf")
     assert source.info().class_names == ("a", "a/b", "a/b/c", "z/y")
     assert source.labels("train").tolist() == [0, 1, 1, 2, 3]
+    (said,) = source.describe().left_out
+    assert said == "left out: 1 file in the whole folder beside the class folders"
     listing = source.list_files("train")
     paths = [file.path for file in listing.files]
     assert paths == ["a/0.png", "a/b/0.png", "a/b/1.png", "a/b/c/0.png", "z/y/0.png"]
