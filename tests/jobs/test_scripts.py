@@ -16,7 +16,10 @@ from ray_defense.cli.main import parse_command_line
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "jobs").glob("*.py"))
 # Commands that are no job: they run in no time or without Ray, or run a recipe of `run`.
-NO_JOBS = {"verify", "demo", "attacks preview", "attacks check", "list", "doctor"}
+NO_JOBS = {
+    *("verify", "demo", "attacks preview", "attacks check", "list", "doctor"),
+    *("export", "runs", "show", "compare"),
+}
 ADVICE = re.compile(r"^    .*python jobs/(\w+)\.py (.+)$", re.MULTILINE)
 
 

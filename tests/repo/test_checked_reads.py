@@ -23,6 +23,7 @@ READERS = {
         "data/sources/listing.py",
         "data/sources/parquet_schema.py",
         "exports/audit_folder.py",
+        "exports/finished_run.py",
         "pipeline/config_file.py",
         "store/checked_files.py",
         "store/locks.py",
