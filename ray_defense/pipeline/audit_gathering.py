@@ -69,8 +69,8 @@ def gather_page(
         transform="mirror image",
         maps=_maps(samples),
         duplicates=_duplicate_groups(samples),
-        rejected=_rejected(samples),
-        conversions=(),
+        rejected=_file_notes(samples.rejected_rows()),
+        conversions=_file_notes(samples.converted_rows()),
         num_junk=0,
         next_steps=tuple(next_steps(audit)),
         choices=audit.choices,
@@ -166,11 +166,8 @@ def _duplicate_groups(samples: AuditedSamples) -> tuple[DuplicateGroup, ...]:
     return tuple(groups)
 
 
-def _rejected(samples: AuditedSamples) -> tuple[FileNote, ...]:
-    notes = []
-    for file, index, reason in samples.rejected_rows():
-        notes.append(FileNote(file, index, reason))
-    return tuple(notes)
+def _file_notes(rows: list[tuple[str, int, str]]) -> tuple[FileNote, ...]:
+    return tuple(FileNote(file, index, text) for file, index, text in rows)
 
 
 def next_steps(audit: Audit) -> list[NextStep]:

@@ -15,7 +15,7 @@ from ray_defense.pipeline.audit_files import data_fingerprint
 from ray_defense.pipeline.plan import Plan
 from ray_defense.pipeline.run import detection_of
 from ray_defense.stages.decide import DECISION_FILE, SPLIT
-from ray_defense.stages.ingest_tables import DUPLICATES
+from ray_defense.stages.ingest_tables import CONVERTED, DUPLICATES
 
 
 class AuditedSamples:
@@ -42,6 +42,13 @@ class AuditedSamples:
         # Flagged samples first, then by score; of equal ones the first of the data.
         self.order = np.lexsort((self.index, -self.scores, ~is_flagged))
         self.columns = self._table()
+
+    def converted_rows(self) -> list[tuple[str, int, str]]:
+        """Returns file, position and former kind of each sample that was converted."""
+        if not self.suspect.has_file(CONVERTED):
+            return []
+        table = read_table(self.suspect.path / CONVERTED)
+        return [(row["origin"], row["index"], row["held"]) for row in table.to_pylist()]
 
     def images_of(self, index: np.ndarray) -> np.ndarray:
         """Returns images of the dataset by their indices, uint8 [n, H, W, 3]."""

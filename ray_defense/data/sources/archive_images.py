@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import decode_image
+from ray_defense.data.decode import DecodedImage, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_NAME_CHARACTERS, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.archive_layout import PlacedMember, lay_out_members
 from ray_defense.data.sources.archive_members import ENDINGS, MemberReader, list_members
@@ -78,10 +78,10 @@ class ArchiveImages:
             samples.append(UndecodedSample(position, origin, label, content=row))
         with MemberReader() as reader:
 
-            def decode_row(row: int) -> np.ndarray:
+            def decode_row(row: int) -> DecodedImage:
                 file = index.files[index.file_of[row]]
                 data = reader.read(file, index.signature, index.placed[row].member)
-                return decode_image(data, self.size)
+                return decode_recorded(data, self.size)
 
             return collect_batch(samples, self.info(), decode_row)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
-from ray_defense.data.decode import DecodeError, decode_image
+from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.label_mapping import ClassMapping, known_classes, map_labels
@@ -70,7 +70,7 @@ class Parquet:
         return files_signature(found.root, files) if files else ""
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
-        return collect_batch(self.read_encoded(split, low, high), self.info(), self.decode)
+        return collect_batch(self.read_encoded(split, low, high), self.info(), self._decode_row)
 
     def read_encoded(
         self, split: SourceSplit, low: int, high: int
@@ -97,9 +97,12 @@ class Parquet:
         return SourceDescription(recognized, tuple(left_out))
 
     def decode(self, data: bytes | None) -> np.ndarray:
+        return self._decode_row(data).pixels
+
+    def _decode_row(self, data: bytes | None) -> DecodedImage:
         if data is None:
             raise DecodeError("no image bytes in the row")
-        return decode_image(data, self.size)
+        return decode_recorded(data, self.size)
 
     def _files(self) -> SplitFiles:
         return find_split_files(self.path, (".parquet",))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import DecodeError, decode_image
+from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.files_below import read_below, status_below
@@ -84,7 +84,7 @@ class Table:
     def read_files(self, files: Sequence[ListedFile], low: int, info: SourceInfo) -> Batch:
         root = self._root()
 
-        def decode_file(listed: ListedFile) -> np.ndarray:
+        def decode_file(listed: ListedFile) -> DecodedImage:
             try:
                 status = status_below(root, listed.path)
             except DecodeError:
@@ -93,7 +93,7 @@ class Table:
                 raise source_changed(listed.path) from None
             if (status.st_size, status.st_mtime_ns) != (listed.size, listed.modified_ns):
                 raise source_changed(listed.path)
-            return decode_image(read_below(root, listed.path, status), info.size)
+            return decode_recorded(read_below(root, listed.path, status), info.size)
 
         samples = []
         for index, file in enumerate(files, low):

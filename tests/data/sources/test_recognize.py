@@ -1,11 +1,16 @@
 """Data of every kind is recognized by its source, or refused with the line that would work."""
 
+import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.archive_images import ArchiveImages
@@ -117,3 +122,28 @@ def test_a_path_to_nothing_or_to_a_device_is_refused(tmp_path):
     for path in ("", str(tmp_path / "gone"), str(tmp_path / "pipe"), str(tmp_path)):
         with pytest.raises(InputError):
             recognize(path)
+
+
+def test_every_source_of_image_files_records_what_it_converted(tmp_path: Path) -> None:
+    gray = Image.fromarray(np.full((9, 9), 7, np.uint8))
+    buffer = io.BytesIO()
+    gray.save(buffer, "PNG")
+    folder = tmp_path / "folder"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "x.png").write_bytes(buffer.getvalue())
+    rows = {"image": [buffer.getvalue()] * 2, "label": [0, 1]}
+    pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    (folder / "list.csv").write_text("path,label\na/x.png,0\nb/x.png,1\n")
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        for name in ("a", "b"):
+            archive.add(folder / name / "x.png", f"{name}/x.png")
+    for path in ("folder/list.csv", "t.parquet", "t.tar", "folder"):
+        if path == "folder":
+            (folder / "list.csv").unlink()
+        source = recognize(str(tmp_path / path)).source
+        batch = source.read("train", 0, 2)
+        assert [(sample.index, sample.conversion) for sample in batch.converted] == [
+            (0, "gray"),
+            (1, "gray"),
+        ], path
