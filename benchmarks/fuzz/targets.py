@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+import yaml
 from PIL import Image
 
+from ray_defense.core.config import to_plain
 from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.data.decode import FORMATS, DecodeError, decode_image
 from ray_defense.data.shards.beton import BetonFile
@@ -31,9 +33,12 @@ from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
 from ray_defense.data.table_file import read_sealed_table, write_sealed_table
 from ray_defense.execution.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from ray_defense.exports.audit_folder import AuditFolder
 from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.weights import load_model, save_weights
+from ray_defense.pipeline.config_file import read_recipe
+from ray_defense.pipeline.recipes import named_recipe
 from ray_defense.stages.attacker.picture import load_picture
 from ray_defense.store.artifacts import Artifact, Store
 from ray_defense.store.checked_files import checked_file, read_checked_json
@@ -274,7 +279,78 @@ def table_seeds(folder: Path) -> list[Seed]:
         batch = source.read("train", 0, 2 * _NUM_IMAGES)
         return digest(source.info(), batch.images, batch.labels, batch.index)
 
+
+def _write_audit(folder: Path) -> Path:
+    """Writes the files of an audit that are read, and returns the folder."""
+    columns = {
+        "file": [f"train/cat/{number}.png" for number in range(_NUM_IMAGES)],
+        "class": ["cat"] * _NUM_IMAGES,
+        "label": np.zeros(_NUM_IMAGES, np.int64),
+        "index": np.arange(_NUM_IMAGES),
+        "split": ["flagged", "trusted"] * (_NUM_IMAGES // 2),
+        "rank": np.arange(_NUM_IMAGES) + 1,
+        "score": np.linspace(1, 0, _NUM_IMAGES),
+    }
+    pq.write_table(pa.table(columns), folder / "audit.parquet")
+    (folder / "verdict.json").write_text('{"verdict": "evidence"}')
+    (folder / "rejected.csv").write_text("file,index,reason\n")
+    manifest = {
+        "source": to_plain(Digits()),
+        "configuration": {},
+        "store": "store",
+        "artifacts": {"ingest": "store/ingest/0123456789abcdef"},
+        "data_fingerprint": "0123456789abcdef",
+        "num_samples": _NUM_IMAGES,
+        "num_rejected": 0,
+        "class_names": ["cat"],
+        "files": {},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    _sign_audit(folder)
+    return folder
+
+
+def _sign_audit(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in ("audit.parquet", "verdict.json", "rejected.csv"):
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _read_audit(folder: Path) -> str:
+    audit = AuditFolder.open(folder)
+    return digest(*audit.columns.values(), audit.manifest, audit.verdict, audit.class_names)
+
+
+def audit_table_seeds(folder: Path) -> list[Seed]:
+    """Returns the table of an audit, whose hash is taken as known."""
+    path = _write_audit(folder) / "audit.parquet"
+
+    def read() -> str:
+        _sign_audit(folder)
+        return _read_audit(folder)
+
     return [Seed(path, path.read_bytes(), read)]
+
+
+def audit_manifest_seeds(folder: Path) -> list[Seed]:
+    """Returns the manifest of an audit."""
+    path = _write_audit(folder) / "manifest.json"
+    return [Seed(path, path.read_bytes(), lambda: _read_audit(folder))]
+
+
+def configuration_seeds(folder: Path) -> list[Seed]:
+    """Returns a recipe as JSON and as YAML."""
+    plain = to_plain(named_recipe("digits_badnets"))
+    seeds = []
+    for number, text in enumerate((json.dumps(plain), yaml.safe_dump(plain))):
+        path = folder / f"{number}.config"
+
+        def read(path: Path = path) -> str:
+            return digest(read_recipe(path))
+
+        seeds.append(Seed(path, text.encode(), read))
+    return seeds
 
 
 def store_seeds(folder: Path) -> dict[str, Seed]:
@@ -408,6 +484,9 @@ INPUT_TARGETS = (
     Target("image archives", image_archive_seeds, of_store=False),
     Target("arrays", array_seeds, of_store=False),
     Target("table", table_seeds, of_store=False),
+    Target("audit table", audit_table_seeds, of_store=False),
+    Target("audit manifest", audit_manifest_seeds, of_store=False),
+    Target("configuration", configuration_seeds, of_store=False),
 )
 STORE_TARGETS = tuple(_store_target(kind) for kind in STORE_KINDS)
 REFUSALS = (DecodeError,)  # beside the errors that a user may see

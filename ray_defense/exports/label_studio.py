@@ -38,9 +38,9 @@ class LabelStudio:
 
     def notes(self, request: ExportRequest) -> Sequence[str]:
         return (
-            f"start Label Studio with LOCAL_FILES_SERVING_ENABLED=true and "
-            f"LOCAL_FILES_DOCUMENT_ROOT={request.out.parent}, paste {LABELING} as the labeling "
-            f"interface, add {request.out} as local storage, and import {TASKS}",
+            "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+            f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={request.out.parent}, paste {LABELING} as "
+            f"the labeling interface, add {request.out} as local storage, and import {TASKS}",
         )
 
 

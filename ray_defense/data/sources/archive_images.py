@@ -1,5 +1,6 @@
 """Images in tar, tar.gz and zip files: class folders, or the pairs of WebDataset."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import DecodedImage, decode_recorded
+from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_NAME_CHARACTERS, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.archive_layout import PlacedMember, lay_out_members
 from ray_defense.data.sources.archive_members import ENDINGS, MemberReader, list_members
@@ -67,23 +68,42 @@ class ArchiveImages:
         return files_signature(files.root, names)
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        def decode_member(data: bytes | DecodeError) -> DecodedImage:
+            if isinstance(data, DecodeError):
+                raise data
+            return decode_recorded(data, self.size)
+
+        return collect_batch(self._members(split, low, high), self.info(), decode_member)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        for sample in self._members(split, low, high):
+            if isinstance(sample.content, DecodeError):
+                raise sample.content
+            yield UndecodedSample(sample.index, sample.origin, sample.label, content=sample.content)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return decode_image(data or b"", self.size)
+
+    def _members(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | DecodeError]]:
+        """Yields the members at positions low to high - 1, or why one cannot be read."""
         index = self._index()
         low = max(low, 0)
         rows = index.rows_of(split)[low : max(high, low)].tolist()
-        samples = []
-        for position, row in enumerate(rows, low):
-            placed = index.placed[row]
-            origin = shortened(encodable(placed.member.path), MAX_NAME_CHARACTERS)
-            label = int(index.labels[row])
-            samples.append(UndecodedSample(position, origin, label, content=row))
         with MemberReader() as reader:
-
-            def decode_row(row: int) -> DecodedImage:
-                file = index.files[index.file_of[row]]
-                data = reader.read(file, index.signature, index.placed[row].member)
-                return decode_recorded(data, self.size)
-
-            return collect_batch(samples, self.info(), decode_row)
+            for position, row in enumerate(rows, low):
+                member = index.placed[row].member
+                origin = shortened(encodable(member.path), MAX_NAME_CHARACTERS)
+                content: bytes | DecodeError
+                try:
+                    content = reader.read(index.files[index.file_of[row]], index.signature, member)
+                except DecodeError as error:
+                    content = error
+                label = int(index.labels[row])
+                yield UndecodedSample(position, origin, label, content=content)
 
     def describe(self) -> SourceDescription:
         files = self._files()

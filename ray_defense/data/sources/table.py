@@ -11,7 +11,7 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
+from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.files_below import read_below, status_below
@@ -85,21 +85,26 @@ class Table:
         root = self._root()
 
         def decode_file(listed: ListedFile) -> DecodedImage:
-            try:
-                status = status_below(root, listed.path)
-            except DecodeError:
-                if listed.size == _ABSENT:
-                    raise
-                raise source_changed(listed.path) from None
-            if (status.st_size, status.st_mtime_ns) != (listed.size, listed.modified_ns):
-                raise source_changed(listed.path)
-            return decode_recorded(read_below(root, listed.path, status), info.size)
+            return decode_recorded(_read_listed(root, listed), info.size)
 
         samples = []
         for index, file in enumerate(files, low):
             origin = shortened(encodable(file.path))
             samples.append(UndecodedSample(index, origin, file.label, content=file))
         return collect_batch(samples, info, decode_file)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        root = self._root()
+        low = max(low, 0)
+        numbers = self._rows_of(split)[low : max(high, low)]
+        for index, file in enumerate(self._listed(split, numbers), low):
+            data = _read_listed(root, file)
+            yield UndecodedSample(index, shortened(encodable(file.path)), file.label, content=data)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return decode_image(data or b"", self.size)
 
     def describe(self) -> SourceDescription:
         rows = self._rows()
@@ -152,6 +157,18 @@ class Table:
             except DecodeError:
                 pass  # its row is rejected when it is read
             yield ListedFile(path, int(labels[number]), size=size, modified_ns=modified_ns)
+
+
+def _read_listed(root: Path, listed: ListedFile) -> bytes:
+    try:
+        status = status_below(root, listed.path)
+    except DecodeError:
+        if listed.size == _ABSENT:
+            raise
+        raise source_changed(listed.path) from None
+    if (status.st_size, status.st_mtime_ns) != (listed.size, listed.modified_ns):
+        raise source_changed(listed.path)
+    return read_below(root, listed.path, status)
 
 
 @lru_cache(maxsize=8)
