@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the environment on the first call, then runs the command. Later calls start at once: a stamp in the environment
 # says which pyproject.toml and Python it was made for. RAY_DEFENSE_VENV names another environment than ./.venv.
+# RAY_DEFENSE_FFCV=no leaves FFCV out, yes installs it without a question, and ask, the default, asks on a terminal.
 set -eu
 
 # No Python below imports from the current directory: hostile data may lie there. (`python -P` says the same, and a
@@ -59,12 +60,14 @@ has_headers() {
 # Whether FFCV can be built.
 has_libraries() { command -v g++ && pkg-config --exists opencv4 libturbojpeg && has_headers; } >/dev/null 2>&1
 
-# The stamp reads "<key> ffcv", "<key> no-build" or "<key> no-libraries"; the last one holds until they are there.
+# The stamp reads "<key> ffcv", "<key> no-build", "<key> no-libraries", which holds until they are there, or
+# "<key> unwanted", which holds until somebody says yes.
 is_ready() {
     [ -x "$python" ] && [ -r "$stamp" ] || return 1
     now=$(key)
     case $(cat "$stamp") in
         "$now no-libraries") ! has_libraries ;;
+        "$now unwanted") [ "${RAY_DEFENSE_FFCV:-ask}" != yes ] ;;
         "$now "*) true ;;
         *) false ;;
     esac
@@ -142,10 +145,32 @@ get_libraries() {
     return 1
 }
 
+# Whether FFCV may be installed: its libraries are some 200 Debian packages.
+wants_ffcv() {
+    case ${RAY_DEFENSE_FFCV:-ask} in
+        yes) return 0 ;;
+        no) return 1 ;;
+        ask) ;;
+        *) fail 2 "RAY_DEFENSE_FFCV is $RAY_DEFENSE_FFCV: set it to no, yes or ask" ;;
+    esac
+    if has_libraries; then return 0; fi
+    say 'FFCV, an optional reader, needs OpenCV: some 200 Debian packages. NumPy reads the same shards to the same bytes.'
+    if [ ! -t 0 ]; then
+        say 'installing it, since nobody can be asked here (RAY_DEFENSE_FFCV=no leaves it out)'
+        return 0
+    fi
+    printf 'run.sh: install it? [y/N] ' >&2
+    read -r answer || answer=
+    case $answer in [yY]*) return 0 ;; *) return 1 ;; esac
+}
+
 # Prints what the stamp is to say of FFCV; nothing when the next call shall try again.
 get_ffcv() {
     if "$python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("ffcv"))'; then
         echo ffcv
+    elif ! wants_ffcv; then
+        say 'going on without FFCV; RAY_DEFENSE_FFCV=yes installs it'
+        echo unwanted
     elif ! get_libraries; then
         echo no-libraries
     else
@@ -175,7 +200,7 @@ set_up() {
         say 'installing ray_defense and what it needs: several minutes and some gigabytes the first time'
         install '.[test]' || fail 3 'the installation failed (above): run the same command again'
     fi
-    ffcv=$(get_ffcv)
+    ffcv=$(get_ffcv) || exit
     if [ -n "$ffcv" ]; then
         printf '%s %s\n' "$(key)" "$ffcv" >"$stamp.part"
         mv -f "$stamp.part" "$stamp"

@@ -258,6 +258,31 @@ def test_without_libraries_and_rights_it_prints_the_line_and_goes_on(checkout: C
     assert checkout.call("list", STUB_NO_FFCV="1").stderr == ""
 
 
+def test_ffcv_is_left_out_where_nobody_wants_it_until_somebody_does(checkout: Checkout) -> None:
+    refused = checkout.call("list", STUB_NO_FFCV="1", RAY_DEFENSE_FFCV="no")
+    assert refused.returncode == 0
+    assert "going on without FFCV; RAY_DEFENSE_FFCV=yes installs it" in refused.stderr
+    assert checkout.stamp.read_text().endswith(" unwanted\n")
+    again = checkout.call("list", STUB_NO_FFCV="1")
+    assert again.stderr == ""
+    wanted = checkout.call("list", STUB_NO_FFCV="1", RAY_DEFENSE_FFCV="yes")
+    assert "going on without FFCV (NumPy reads the same shards)" in wanted.stderr
+    assert checkout.stamp.read_text().endswith(" no-libraries\n")
+
+
+def test_what_ffcv_takes_is_said_before_it_is_installed(checkout: Checkout) -> None:
+    said = checkout.call("list", STUB_NO_FFCV="1").stderr
+    assert said.index("some 200 Debian packages") < said.index("going on without FFCV")
+    assert "since nobody can be asked here" in said
+
+
+def test_another_answer_about_ffcv_is_refused(checkout: Checkout) -> None:
+    called = checkout.call("list", STUB_NO_FFCV="1", RAY_DEFENSE_FFCV="maybe")
+    assert called.returncode == 2
+    assert "RAY_DEFENSE_FFCV is maybe: set it to no, yes or ask" in called.stderr
+    assert not checkout.stamp.exists()
+
+
 def test_ffcv_is_built_once_the_libraries_are_there(checkout: Checkout) -> None:
     checkout.call("list", STUB_NO_FFCV="1")
     checkout.add_tool("g++", "exit 0")
