@@ -18,7 +18,7 @@ from ray_defense.core.files import read_json
 WALKED = pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
 ALL_MODULES = [module.name for module in WALKED]
 RUNNABLE = list(itertools.chain.from_iterable(map(runnable_modules, study_titles())))
-STORED = sorted(RESULTS.glob("*/*.json"))
+STORED = sorted(RESULTS.rglob("*.json"))
 
 
 def import_command(module: str) -> Any:

@@ -1,0 +1,1 @@
+"""What an audit of a folder of photographs says, finds and costs, stamped or not."""
