@@ -65,7 +65,8 @@ def choose_columns(file: Path, schema: pa.Schema, names: ColumnNames) -> ImageCo
             f"{str(file)!r} must have the columns {shortened(image, 40)} (bytes, or a struct with "
             f"bytes) and {shortened(label, 40)} (a number or a name), not "
             f"{_described(schema.names, schema.types)}: set image_column and label_column, or "
-            "write encoded images (PNG, JPEG) as bytes"
+            "write encoded images (PNG, JPEG) as bytes; paths of files belong into a .csv, which "
+            "the source table reads"
         )
     return ImageColumns(
         image, label, bytes_path, origin_path=origin_path, has_text_labels=label_type in _TEXTS
