@@ -38,7 +38,7 @@ class GrowTraining:
 
     model: Any = choice(MODELS, default=SmallResNetCoordinates())
     folds: int = 3
-    steps: int = 700
+    steps: int = 400
     seeds_a_step: int = 64  # with as many counterparts, and twice as many of the rest
     # What makes the counterpart of a seed; without any, seeds are told from the rest alone.
     counterpart: tuple[Transform, ...] = choice(TRANSFORMS, default=(Flip(),))
