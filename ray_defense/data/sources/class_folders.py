@@ -7,14 +7,14 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from ray_defense.core.errors import InputError, RayDefenseError, RunError
+from ray_defense.core.errors import InputError, RayDefenseError
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_PIXELS, max_encoded_bytes
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
@@ -27,6 +27,7 @@ from ray_defense.data.sources.image_names import is_image_name
 from ray_defense.data.sources.junk import is_junk
 from ray_defense.data.sources.listing import FileListing, ListedFile, source_changed
 from ray_defense.data.sources.protocol import Batch, SourceInfo, SourceSplit
+from ray_defense.data.sources.regular_file import read_regular_file
 from ray_defense.data.sources.signature import FilesDigest
 from ray_defense.data.text import class_name, encodable, shortened
 
@@ -145,10 +146,10 @@ class ClassFolders:
                 raise source_changed(file)
         if target is not None and self.links is not None:
             open_file = partial(self.links.open, target)
-            return _read_regular_file(path, status, open_file, max_bytes=max_bytes)
+            return read_regular_file(path, status, open_file, max_bytes=max_bytes)
         if stat.S_ISLNK(status.st_mode):
             raise DecodeError(reason_of_link(self.links))
-        return _read_regular_file(path, status, partial(os.open, path), max_bytes=max_bytes)
+        return read_regular_file(path, status, partial(os.open, path), max_bytes=max_bytes)
 
     def _link_target(self, file: str) -> str | None:
         """Returns where a file lies to which a link leads that is followed, else None."""
@@ -407,48 +408,3 @@ def _file_status(file: Path) -> os.stat_result:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise source_changed(file) from None
         raise DecodeError(f"cannot be looked at: {error.strerror}") from None
-
-
-def _read_regular_file(
-    file: Path, status: os.stat_result, open_file: Callable[[int], int], *, max_bytes: int
-) -> bytes:
-    """Returns the bytes of a file that has the given status before and after.
-
-    If there are more than `max_bytes`, one more than these comes.
-
-    Args:
-        file: Its path, for messages.
-        status: That of the file.
-        open_file: Opens it with the flags that it is given, and returns the descriptor.
-        max_bytes: How many bytes an image may have.
-    """
-    # The kind of the file is asked before it is opened, since opening blocks on a FIFO and acts on
-    # a device. The flags cover the case that the file is replaced in between.
-    if not stat.S_ISREG(status.st_mode):
-        raise DecodeError("not a regular file (folder, FIFO or device)")
-    try:
-        handle = open_file(os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except PermissionError:
-        raise DecodeError("no permission to read the file") from None
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-            raise source_changed(file) from None
-        raise _cannot_read(file, error) from None
-    try:
-        with open(handle, "rb") as opened:
-            data = opened.read(max_bytes + 1)
-            after = os.fstat(handle)
-    except OSError as error:
-        raise _cannot_read(file, error) from None
-    if _identity(after) != _identity(status):
-        raise source_changed(file)
-    return data
-
-
-def _cannot_read(file: Path, error: OSError) -> RunError:
-    name = shortened(encodable(str(file)))
-    return RunError(f"cannot read {name!r}: {error.strerror}; run again once the disk works")
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -5,17 +5,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from ray_defense.core.errors import RunError
 from ray_defense.data.decode import DecodeError
 from ray_defense.data.limits import MAX_ENCODED_BYTES
 from ray_defense.data.sources.listing import source_changed
-from ray_defense.data.text import encodable, shortened
+from ray_defense.data.sources.regular_file import cannot_read, identity_of, read_regular_file
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a FIFO or a device would block or act; it may have replaced a file since it was looked at.
-_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_PARTS = 64
 
 
@@ -42,25 +40,10 @@ def read_below(root: Path, path: str, status: os.stat_result) -> bytes:
         RunError: If it is not as it was, or the disk fails.
     """
     with _folder_of(root, path) as (folder, name):
-        if _identity(_status_in(folder, name)) != _identity(status):
+        if identity_of(_status_in(folder, name)) != identity_of(status):
             raise source_changed(path)
-        try:
-            handle = os.open(name, _FILE_FLAGS, dir_fd=folder)
-        except PermissionError:
-            raise DecodeError("no permission to read the file") from None
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
-                raise source_changed(path) from None
-            raise _cannot_read(path, error) from None
-    try:
-        with open(handle, "rb") as opened:
-            data = opened.read(MAX_ENCODED_BYTES + 1)
-            after = os.fstat(handle)
-    except OSError as error:
-        raise _cannot_read(path, error) from None
-    if _identity(after) != _identity(status):
-        raise source_changed(path)
-    return data
+        open_file = partial(os.open, name, dir_fd=folder)
+        return read_regular_file(path, status, open_file, max_bytes=MAX_ENCODED_BYTES)
 
 
 def relative_path(root: Path, path: str) -> str:
@@ -89,7 +72,7 @@ def _folder_of(root: Path, path: str) -> Iterator[tuple[int, str]]:
     try:
         handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise _cannot_read(root, error) from None
+        raise cannot_read(root, error) from None
     try:
         for folder in folders:
             try:
@@ -117,12 +100,3 @@ def _no_file(error: OSError) -> DecodeError:
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return DecodeError("lies behind a link, or below a file")
     return DecodeError(f"cannot be opened: {error.strerror}")
-
-
-def _cannot_read(file: object, error: OSError) -> RunError:
-    name = shortened(encodable(str(file)))
-    return RunError(f"cannot read {name!r}: {error.strerror}; run again once the disk works")
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
