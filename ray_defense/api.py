@@ -143,6 +143,7 @@ def audit(
     quick: bool = False,
     power: Sequence[int] = (),
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
@@ -164,6 +165,7 @@ def audit(
         power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
             and costs as much time as six more audits for each number.
         seed: Of all draws.
+        settings: Of the source that reads a path, by name, such as {"label_column": "species"}.
         executor: See `Where`.
         backend: See `Where`.
         placement: See `Where`.
@@ -186,13 +188,13 @@ def audit(
 
     folder = Path(os.path.abspath(os.path.expanduser(out)))
     check_free(folder)
-    source, recognized = _recognized(data, folder / MEMORY_FOLDER)
-    settings = AuditSettings(
+    source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
+    chosen = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
     )
     num_samples = len(source.labels("train"))
     side = measured_side(source, num_samples)
-    planned = plan_audit(source, num_samples, side, settings=settings)
+    planned = plan_audit(source, num_samples, side, settings=chosen)
     config = configured_recipe(planned.recipe, overrides)
     where = Where(folder / STORE_FOLDER, executor, backend, placement=placement)
     with _opened(None, where) as (store, opened_executor):
@@ -211,17 +213,20 @@ def audit(
         return write_audit(plan, folder, request)
 
 
-def _recognized(data: Any, folder: Path) -> "tuple[Source, dict[str, str]]":
+def _recognized(
+    data: Any, folder: Path, settings: Mapping[str, Any]
+) -> "tuple[Source, dict[str, str]]":
     """Returns the source of some data, and what was recognized.
 
     Args:
         data: As `audit` takes them.
         folder: Where data in memory are written.
+        settings: Of the source that reads a path.
     """
     if isinstance(data, str | Path):
         from ray_defense.data.sources.recognize import recognize
 
-        recognized = recognize(str(data))
+        recognized = recognize(str(data), settings)
         return recognized.source, {"data": " ".join(recognized.sentences)}
     if isinstance(getattr(type(data), "name", None), str) and hasattr(data, "signature"):
         return data, {}
@@ -271,6 +276,7 @@ def defend_audit(
     Args:
         audit: The folder of the audit.
         method: "d_st" trains from scratch; "d_br" repairs a model that is trained on everything.
+            A hyphen does as well.
         executor: See `Where`.
         backend: See `Where`.
         placement: See `Where`.
@@ -291,7 +297,7 @@ def defend_audit(
             f"the store of the audit {str(folder.root)!r} lies outside of it: audit the data again"
         )
     audited = from_plain(Recipe, folder.manifest["configuration"])
-    config = configured_recipe(with_defense(audited, method), overrides)
+    config = configured_recipe(with_defense(audited, method.replace("-", "_")), overrides)
     where = Where(folder.store, executor, backend, placement=placement)
     with _finished_plan(config, where, until="defended") as (_, plan):
         return defended_result_of(plan)

@@ -190,7 +190,7 @@ def next_steps(audit: Audit) -> list[NextStep]:
         steps.append(
             NextStep(
                 "Train a model on what is not flagged.",
-                f"ray-defense defend {folder} --method d_st",
+                f"ray-defense defend {folder} --method d-st",
             )
         )
     steps.append(NextStep("Check that nobody changed this audit.", f"ray-defense verify {folder}"))

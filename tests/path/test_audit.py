@@ -180,7 +180,7 @@ def test_an_audit_is_defended_in_its_own_store_and_stays_as_it_was(
 ) -> None:
     before = (audit.out / "manifest.json").read_bytes()
     small = {"d_st.epochs": "1", "d_st.warmup_epochs": "0", "d_st.classifier_epochs": "1"}
-    words = ["defend", str(audit.out), "--method", "d_st", "--executor", "local", "--quiet"]
+    words = ["defend", str(audit.out), "--method", "d-st", "--executor", "local", "--quiet"]
     for path, value in {**small, "d_st.model.width": "8", "d_st.batch_size": "64"}.items():
         words += ["--set", f"{path}={value}"]
     assert main([*words, "--backend", "numpy"]) == 0
@@ -191,6 +191,6 @@ def test_an_audit_is_defended_in_its_own_store_and_stays_as_it_was(
     assert ("d_st: " in shown) != is_useless  # a useless model is not handed out
     assert list((audit.out / "store" / "d_st").glob("*/model.safetensors"))
     assert main(["defend", str(audit.out)]) == 2
-    assert "--method d_st or --method d_br" in capsys.readouterr().err
-    assert main(["defend", "folder", "--method", "d_st"]) == 2
+    assert "--method d-st or --method d-br" in capsys.readouterr().err
+    assert main(["defend", "folder", "--method", "d-st"]) == 2
     assert main(["defend", str(audit.out), "--method", "d_sr"]) == 2

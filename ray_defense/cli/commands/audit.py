@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from ray_defense.reports.audit import Audit
 
 DEFAULT_OUT = "./audit"
+
+
+# Fields of the sources that a user may have to name before the data can be read at all.
+_SOURCE_OPTIONS = (
+    ("--image-column", "NAME", "the column, or array, of images or of their paths"),
+    ("--label-column", "NAME", "the column, or array, of labels"),
+    ("--classes", "DEPTH", "of class folders: top, leaf or auto"),
+    ("--layout", "KIND", "of a folder: splits, classes or auto"),
+    ("--follow-links-below", "DIR", "read links of class folders that lead to what is below it"),
+    ("--max-pixels", "N", "of an image before it is resized"),
+)
 
 
 class AuditCommand:
@@ -39,6 +51,8 @@ class AuditCommand:
             metavar="N,N",
             help="plant so many canaries in copies and say how many were found: 50, or 20,100",
         )
+        for option, metavar, text in _SOURCE_OPTIONS:
+            parser.add_argument(option, metavar=metavar, help=text)
         parser.add_argument("--seed", type=int, default=0, help="of all draws")
         parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
         add_work_options(parser, store=False)
@@ -59,6 +73,7 @@ class AuditCommand:
                 quick=options.quick,
                 power=_parse_sizes(options.power),
                 seed=options.seed,
+                settings=_source_settings(options),
                 overrides=work.overrides(),
                 command=shlex.join(["ray-defense", *sys.argv[1:]]),
                 **where,
@@ -68,6 +83,16 @@ class AuditCommand:
         else:
             print_audit(audit)
         return audit.exit_code
+
+
+def _source_settings(options: argparse.Namespace) -> dict[str, str]:
+    settings = {}
+    for option, _, _ in _SOURCE_OPTIONS:
+        name = option[2:].replace("-", "_")
+        value = getattr(options, name)
+        if value is not None:
+            settings[name] = os.path.abspath(value) if name == "follow_links_below" else value
+    return settings
 
 
 def _parse_size(text: str) -> Any:

@@ -21,8 +21,8 @@ class DefendCommand:
         parser.add_argument(
             "--method",
             metavar="NAME",
-            help="with the folder of an audit in place of a recipe: d_st trains a model from "
-            "scratch, d_br repairs one that is trained on everything",
+            help="with the folder of an audit in place of a recipe: d-st trains a model from "
+            "scratch, d-br repairs one that is trained on everything",
         )
         add_work_options(parser)
 
@@ -62,7 +62,7 @@ def _audit_named(options: argparse.Namespace) -> str | None:
     is_audit = named is not None and is_audit_folder(named)
     if is_audit and options.method is None:
         raise InputError(
-            f"name what to do with the audit {named!r}: --method d_st or --method d_br"
+            f"name what to do with the audit {named!r}: --method d-st or --method d-br"
         )
     if options.method is not None and not is_audit:
         raise InputError(

@@ -1,9 +1,12 @@
 """Which source reads the data at a path, by names and first bytes alone."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
@@ -54,6 +57,14 @@ _WAYS_IN = (
 _ARCHIVE_STARTS = (b"PK\3\4", b"\x1f\x8b")
 
 
+_NO_SETTINGS: Mapping[str, Any] = {}
+# What a source calls its columns, where it has another name for them.
+_FIELDS = {
+    "table": {"image_column": "path_column"},
+    "arrays": {"image_column": "image_array", "label_column": "label_array"},
+}
+
+
 @dataclass(frozen=True)
 class Recognized:
     """The source of some data."""
@@ -62,14 +73,17 @@ class Recognized:
     sentences: tuple[str, ...]  # what was recognized, and what is left out, for people
 
 
-def recognize(path: str) -> Recognized:
+def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recognized:
     """Returns the source that reads the data at a path.
 
     Args:
         path: A file or a folder.
+        settings: Values of fields of the source that is found, by name. `image_column` and
+            `label_column` also name what a table and arrays have in the place of columns.
 
     Raises:
-        InputError: If nothing reads it; the message says what would, where that is known.
+        InputError: If nothing reads it; the message says what would, where that is known. Or if the
+            source has no such field.
     """
     where = Path(os.path.abspath(os.path.expanduser(path)))
     if not path or not where.exists():
@@ -80,6 +94,11 @@ def recognize(path: str) -> Recognized:
         source, sentence = _recognize_file(where)
     else:
         raise InputError(f"{_shown(where)} is no file and no folder: {_WAYS_IN}")
+    for name, value in settings.items():
+        field = _FIELDS.get(source.name, {}).get(name, name)
+        if not hasattr(source, field):
+            raise InputError(f"{_shown(where)} is {sentence}, which has no {name}: leave it out")
+        source = override(source, field, value)
     info = source.info()
     sentences = [f"{_shown(where)} is {sentence}, {info.num_classes} classes."]
     if isinstance(source, DescribedSource):

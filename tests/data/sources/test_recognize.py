@@ -147,3 +147,20 @@ def test_every_source_of_image_files_records_what_it_converted(tmp_path: Path) -
             (0, "gray"),
             (1, "gray"),
         ], path
+
+
+def test_columns_and_depth_can_be_named_whatever_the_source_calls_them(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for name in ("animal/cat", "animal/dog"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "x.png").write_bytes(random_png(8))
+    rows = "picture,species\nanimal/cat/x.png,a\nanimal/dog/x.png,b\n"
+    (tmp_path / "folder" / "t.csv").write_text(rows)
+    settings = {"image_column": "picture", "label_column": "species"}
+    table = recognize(str(folder / "t.csv"), settings).source
+    assert table.info().class_names == ("a", "b")
+    (folder / "t.csv").unlink()
+    leaves = recognize(str(folder), {"classes": "leaf"}).source
+    assert leaves.info().class_names == ("animal/cat", "animal/dog")
+    with pytest.raises(InputError, match="which has no label_column: leave it out"):
+        recognize(str(folder), {"classes": "leaf", "label_column": "species"})
