@@ -221,7 +221,7 @@ def test_an_optional_number_takes_a_number_and_none():
         ("attack", "", "known: adaptive_blend"),
         ("attack", 3, "attack must be one of adaptive_blend"),
         ("attack", Rotate(), "attack must be one of adaptive_blend"),
-        ("normalization", Rotate(), "normalization must be one of archive"),
+        ("normalization", Rotate(), "normalization must be one of cifar10"),
         ("detect.fct.tau", "rotate,afine", "did you mean 'affine'"),
         ("detect.fct.tau", (Rotate(), BadNets()), "detect.fct.tau must be one of"),
         ("detect.fct.tau", "none", "tau is empty: name one or more of rotate, affine"),
