@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from benchmarks.documents import Tables, document_parser, render_tables, update_files
 from benchmarks.support import ROOT
-from benchmarks.tables import attacks, costs, house, runs
+from benchmarks.tables import attacks, costs, detection, house, runs
 from benchmarks.tables.attack_figure import attack_figure
 
 DOCUMENT = ROOT / "docs" / "results.md"  # has every table
@@ -31,6 +31,8 @@ RESULT_TABLES: Tables = {
     "tries": attacks.tries_table,
     "auroc": attacks.auroc_table,
     "label_free": attacks.label_free_table,
+    "detection": lambda: detection.detection_table("development"),
+    "audit": detection.audit_table,
     "command_seconds": house.command_seconds_table,
     "code_counts": house.code_counts_table,
 }

@@ -194,3 +194,24 @@ def test_an_audit_is_defended_in_its_own_store_and_stays_as_it_was(
     assert "--method d-st or --method d-br" in capsys.readouterr().err
     assert main(["defend", "folder", "--method", "d-st"]) == 2
     assert main(["defend", str(audit.out), "--method", "d_sr"]) == 2
+
+
+def test_what_is_flagged_is_exported_byte_for_byte_and_the_audit_is_verified(
+    audit: Audit, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(audit.out), "--quiet"]) == 0
+    out = tmp_path / "flagged"
+    words = ["export", str(audit.out), "--flagged", "--as", "folder", "--out", str(out)]
+    assert main(words) == 0
+    written = {path.name for path in out.rglob("*.png")}
+    assert len(written) == len(audit.flagged)
+    for path in out.rglob("*.png"):
+        (original,) = data.rglob(path.name)
+        assert path.read_bytes() == original.read_bytes()
+    assert main(["show", str(audit.out)]) == 0
+    assert "evidence" in capsys.readouterr().out
+    table = audit.out / "audit.csv"
+    before = table.read_bytes()
+    table.write_bytes(before.replace(b"flagged", b"trusted", 1))
+    assert main(["verify", str(audit.out), "--quiet"]) != 0
+    table.write_bytes(before)

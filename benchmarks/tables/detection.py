@@ -1,0 +1,86 @@
+"""Tables of what detectors and audits find."""
+
+from typing import Any
+
+from benchmarks.documents import Table, load_results
+
+_SHOWN_COLUMNS = ("mirror", "fct_draws", "grow")
+
+
+def detection_table(round_name: str) -> Table:
+    """Returns a row for each cell of a round: AUROC and TPR of columns, and the decision's finds.
+
+    Args:
+        round_name: The folder in results/detection.
+    """
+    head = ["attack", "rate", "seed"]
+    for column in _SHOWN_COLUMNS:
+        head.append(f"`{column}`: AUROC (TPR % at 0.1 % FPR)")
+    head += ["coherence", "verdict", "found", "false"]
+    rows = []
+    for cell in load_results(f"detection/{round_name}/*.json").values():
+        cells = [f"`{cell['attack']}`", f"{cell['rate']:.1%}", str(cell["seed"])]
+        for column in _SHOWN_COLUMNS:
+            cells.append(_column_cell(cell["columns"].get(column)))
+        decision = cell["decision"]
+        cells.append(_coherence_cell(decision["reports"]))
+        cells.append(decision["verdict"])
+        if decision["num_poisoned"]:
+            cells.append(f"{decision['num_found']:,} of {decision['num_poisoned']:,}")
+        else:
+            cells.append("–")
+        num_clean = cell["num_samples"] - (decision["num_poisoned"] or 0)
+        cells.append(f"{decision['num_false']:,} of {num_clean:,}")
+        rows.append(cells)
+    return Table(head, rows)
+
+
+def _column_cell(measured: dict[str, Any] | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{measured['auroc']:.4f} ({100 * measured['tpr']:.1f})"
+
+
+def _coherence_cell(reports: list[dict[str, Any]] | None) -> str:
+    for report in reports or []:
+        if report["coherence"] is not None:
+            return f"{report['coherence']:.3f}"
+    return "–"
+
+
+def audit_table() -> Table:
+    """Returns a row for each audited folder."""
+    head = [
+        "images",
+        "pixels",
+        "stamped",
+        "way",
+        "verdict",
+        "found",
+        "false",
+        "seconds",
+        "peak memory, MiB",
+    ]
+    rows = []
+    folders = load_results("audit/*.json").values()
+    for folder in sorted(folders, key=_order):
+        rows.append(
+            [
+                f"{folder['num_images']:,} of {folder['num_classes']} classes",
+                str(folder["size"]),
+                f"{folder['num_stamped']:,}, {folder['patch']}x{folder['patch']}"
+                if folder["num_stamped"]
+                else "none",
+                "quick" if folder["quick"] else "default",
+                folder["verdict"],
+                str(folder["num_found"]) if folder["num_stamped"] else "–",
+                str(folder["num_false"]),
+                f"{folder['wall_s']:.0f}",
+                f"{folder['peak_mib']:,.0f}",
+            ]
+        )
+    return Table(head, rows)
+
+
+def _order(folder: dict[str, Any]) -> tuple[Any, ...]:
+    return (folder["size"], not folder["quick"], folder["num_images"], -folder["num_stamped"])
