@@ -230,6 +230,16 @@ check() {
         "$python" -m pytest -q tests/repo "$@"
 }
 
+# The tests. Those without Ray run side by side, a file at a time in each process and with one thread; those that start
+# Ray have the machine for themselves.
+test_all() {
+    status=0
+    OMP_NUM_THREADS=1 "$python" -m pytest -q --ignore=tests/repo -m 'not ray and not long and not fuzz' \
+        -n logical --maxprocesses 4 --dist loadfile || status=$?
+    "$python" -m pytest -q --ignore=tests/repo -m 'ray and not long and not fuzz' || status=$?
+    return "$status"
+}
+
 case $1 in
     check)
         shift
@@ -242,7 +252,8 @@ case $1 in
         cd "$root"
         if [ $# -eq 0 ]; then
             check || fail 1 'the checks failed (above): mend that first'
-            set -- --ignore=tests/repo
+            test_all
+            exit
         elif [ "$1" = chaos ]; then
             shift
             set -- -m 'chaos or long' "$@"

@@ -48,6 +48,12 @@ CHECKS = [
     "-m pytest -q tests/repo",
 ]
 
+TESTS = [
+    "-m pytest -q --ignore=tests/repo -m not ray and not long and not fuzz"
+    " -n logical --maxprocesses 4 --dist loadfile",
+    "-m pytest -q --ignore=tests/repo -m ray and not long and not fuzz",
+]
+
 
 class Checkout:
     """A copy of run.sh in a folder with a space, an environment elsewhere, a PATH of few tools."""
@@ -219,7 +225,7 @@ def test_test_alone_runs_the_checks_of_the_code_and_then_all_other_tests(
 ) -> None:
     checkout.call("list")
     assert checkout.call("test").returncode == 7
-    assert checkout.asked.splitlines() == ["-V", *CHECKS, "-m pytest -q --ignore=tests/repo"]
+    assert checkout.asked.splitlines() == ["-V", *CHECKS, *TESTS]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +253,7 @@ def test_check_runs_the_checks_alone_and_has_their_exit_code(checkout: Checkout)
 
 def test_continuous_integration_runs_the_checks_and_the_whole_suite(checkout: Checkout) -> None:
     assert checkout.call(script=".ci/run").returncode == 7
-    assert checkout.asked.splitlines()[-6:] == [*CHECKS, "-m pytest -q --ignore=tests/repo"]
+    assert checkout.asked.splitlines()[-7:] == [*CHECKS, *TESTS]
 
 
 def test_without_libraries_and_rights_it_prints_the_line_and_goes_on(checkout: Checkout) -> None:
