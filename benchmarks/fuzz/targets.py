@@ -279,6 +279,8 @@ def table_seeds(folder: Path) -> list[Seed]:
         batch = source.read("train", 0, 2 * _NUM_IMAGES)
         return digest(source.info(), batch.images, batch.labels, batch.index)
 
+    return [Seed(path, path.read_bytes(), read)]
+
 
 def _write_audit(folder: Path) -> Path:
     """Writes the files of an audit that are read, and returns the folder."""

@@ -58,7 +58,7 @@ def test_own_images_end_as_a_list_of_suspicious_files_and_a_model(
     names: dict[str, Any] = {}
     for snippet in PAGE.snippets():
         exec(compile(snippet, PAGE.name, "exec"), names)
-    features_BD, logits_BN = names["model"](torch.zeros(1, 3, 32, 32))
+    logits_BN = names["model"](torch.zeros(1, 3, 32, 32))
     assert logits_BN.shape == (1, 10)
     table = names["table"]
     assert table.num_rows == 200

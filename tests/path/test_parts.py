@@ -49,12 +49,16 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return record_published(monkeypatch)
 
 
-def test_defending_counts_every_sample_and_leaves_a_split_and_three_models(
+def test_defending_counts_every_sample_and_hands_out_no_model_that_learned_nothing(
     defended: DefendedStore,
 ):
     result = defended.result
     assert result.counts == {"trusted": 51, "flagged": 12, "uncertain": 193}
-    assert list(result.files) == ["split", "backdoored", "d_br", "d_st"]
+    # Two epochs teach the defended models nothing: they are named, and stay in the store.
+    assert list(result.files) == ["split", "backdoored"]
+    for name in ("d_br", "d_st"):
+        assert any(note.startswith(f"{name} predicts only") for note in result.notes)
+        assert list((defended.store / name).glob("*/model.safetensors"))
     for path in result.files.values():
         assert Path(path).is_file()
         assert Path(path).is_relative_to(defended.store)

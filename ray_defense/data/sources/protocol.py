@@ -119,7 +119,7 @@ class DescribedSource(Protocol):
     """What a `Source` has besides whose files can be understood in more than one way."""
 
     def describe(self) -> SourceDescription:
-        """Returns what it made of its files.
+        """Returns what it made of its files; the test files are named and not read.
 
         Raises:
             InputError: If there is no training split.
