@@ -187,7 +187,7 @@ def audit(
     from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
 
     folder = Path(os.path.abspath(os.path.expanduser(out)))
-    check_free(folder)
+    check_free(folder, _shown_data(data))
     source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
     chosen = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed

@@ -13,6 +13,7 @@ from ray_defense.core.files import write_bytes
 from ray_defense.core.version import VERSION
 from ray_defense.core.versions import installed_versions
 from ray_defense.data.csv_file import write_csv
+from ray_defense.data.text import encodable, shortened
 from ray_defense.pipeline.plan import Plan
 from ray_defense.reports.audit import Audit, headline_of
 from ray_defense.reports.detection import Detection
@@ -41,8 +42,14 @@ class AuditRequest:
     num_cached: int
 
 
-def check_free(out: Path) -> None:
-    """Raises InputError if a folder holds something that no audit left there."""
+def check_free(out: Path, data: str) -> None:
+    """Raises InputError if a folder holds something else than an audit of the same data.
+
+    Args:
+        out: The folder.
+        data: The data as the records of an audit call them.
+    """
+    from ray_defense.exports.audit_folder import read_audit_manifest
     from ray_defense.pipeline.audit_files import MANIFEST
 
     if out.is_symlink() or (out.exists() and not out.is_dir()):
@@ -54,6 +61,13 @@ def check_free(out: Path) -> None:
         raise InputError(
             f"{str(out)!r} is not empty and holds no audit: name another folder with --out"
         )
+    if MANIFEST in entries:
+        audited = read_audit_manifest(out).get("data")
+        if audited != data:
+            raise InputError(
+                f"{str(out)!r} holds the audit of {shortened(encodable(str(audited)))!r}: name "
+                "another folder with --out"
+            )
 
 
 def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:

@@ -164,6 +164,14 @@ def test_a_folder_with_other_things_is_not_written_to(data: Path, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_the_folder_of_another_audit_is_not_written_over(audit: Audit, tmp_path: Path) -> None:
+    other = write_folder(tmp_path / "images", STAMPED[:1], num_pictures=60)
+    before = (audit.out / "manifest.json").read_bytes()
+    with pytest.raises(InputError, match="holds the audit of .*: name another folder with --out"):
+        ray_defense.audit(other, out=audit.out, **COMMON)
+    assert (audit.out / "manifest.json").read_bytes() == before
+
+
 def test_arrays_in_memory_are_audited_as_files_are(tmp_path: Path) -> None:
     index = np.arange(240)
     arrays = (blobs.draw_blobs(index), blobs.labels_of(index))
