@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support import RESULTS
+from benchmarks.support import RESULTS, module_parser
 from ray_defense.core.files import read_json
 
 _BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -41,11 +41,7 @@ def document_parser(module: str, description: str | None) -> argparse.ArgumentPa
         module: The module, `benchmarks.tables`.
         description: Its docstring.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = module_parser(module, description)
     parser.add_argument(
         "--check", action="store_true", help="change nothing; fail if a file is not up to date"
     )

@@ -31,6 +31,15 @@ UNFINISHED = ROOT / ".cache" / "benchmarks"  # what interrupted studies have mea
 _SHOWN = 300  # characters of a measurement, while a study runs
 
 
+def module_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Returns the parser of a module that `python -m` runs, with its docstring as it is."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def study_parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """Returns the parser of a study's command line, with the option --results.
 
@@ -38,11 +47,7 @@ def study_parser(module: str, description: str | None) -> argparse.ArgumentParse
         module: The module of the study, `benchmarks.scoring`.
         description: Its docstring.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = module_parser(module, description)
     parser.add_argument(
         "--results",
         type=Path,

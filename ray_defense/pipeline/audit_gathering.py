@@ -71,7 +71,7 @@ def gather_page(
         duplicates=_duplicate_groups(samples),
         rejected=_file_notes(samples.rejected_rows()),
         conversions=_file_notes(samples.converted_rows()),
-        num_junk=0,
+        num_junk=samples.num_junk,
         next_steps=tuple(next_steps(audit)),
         choices=audit.choices,
         data_path=described["data"],

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ray_defense.data.split_table import read_split
-from ray_defense.data.suspect_dataset import MANIFEST, SuspectDataset
+from ray_defense.data.suspect_dataset import DESCRIPTION, MANIFEST, SuspectDataset
 from ray_defense.data.table_file import read_table
 from ray_defense.pipeline.audit_files import data_fingerprint
 from ray_defense.pipeline.plan import Plan
 from ray_defense.pipeline.run import detection_of
 from ray_defense.stages.decide import DECISION_FILE, SPLIT
 from ray_defense.stages.ingest_tables import CONVERTED, DUPLICATES
+from ray_defense.store.checked_files import read_checked_json
 
 
 class AuditedSamples:
@@ -42,6 +43,13 @@ class AuditedSamples:
         # Flagged samples first, then by score; of equal ones the first of the data.
         self.order = np.lexsort((self.index, -self.scores, ~is_flagged))
         self.columns = self._table()
+
+    @property
+    def num_junk(self) -> int:
+        """Files and folders that were skipped as no part of the data."""
+        description: dict[str, Any] = read_checked_json(self.suspect.path / DESCRIPTION)
+        num_junk: int = description["num_junk"]
+        return num_junk
 
     def converted_rows(self) -> list[tuple[str, int, str]]:
         """Returns file, position and former kind of each sample that was converted."""

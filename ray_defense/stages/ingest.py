@@ -190,9 +190,11 @@ def write_dataset(
     notes.extend(check_accepted_labels(labels, tables.accepted, info.num_classes))
     notes.extend(tables.notes)
     recognized: tuple[str, ...] = ()
+    num_junk = 0
     if isinstance(captured.source, DescribedSource):
         description_of_source = captured.source.describe()
         recognized = description_of_source.recognized
+        num_junk = description_of_source.num_junk
         notes.extend(description_of_source.left_out)
     description = {
         "num_classes": info.num_classes,
@@ -200,6 +202,7 @@ def write_dataset(
         "size": info.size,
         "num_samples": len(tables.accepted),
         "num_rejected": tables.num_rejected,
+        "num_junk": num_junk,
         "recognized": recognized,
         "notes": notes,
     }

@@ -52,6 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "class-1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     twin = sorted((root / "class-1").glob("0*.png"))[0]
     (root / "class-2" / "twin.png").write_bytes(twin.read_bytes())
+    (root / "class-2" / "Thumbs.db").write_bytes(b"junk")
+    (root / "class-3" / ".DS_Store").write_bytes(b"junk")
     return root
 
 
@@ -113,6 +115,7 @@ def test_the_page_shows_the_verdict_and_no_markup_of_names(audit: Audit) -> None
     assert "=cmd <b>" not in page
     assert "class-1/broken.png" in page
     assert "mirror image" in page
+    assert "2 other files skipped" in page
 
 
 def test_the_command_line_says_the_same_and_computes_nothing_again(

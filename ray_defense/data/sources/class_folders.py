@@ -251,7 +251,7 @@ def list_class_names(folder: Path, links: FollowedLinks | None = None) -> tuple[
         InputError: If one of them is a link that is not followed, there are none, or too many.
     """
     names = []
-    for entry in _sorted_entries(str(folder)):
+    for entry in sorted_entries(str(folder)):
         if entry.is_symlink() and entry.is_dir():
             check_followed(entry.path, "class folder", links)
             names.append(entry.name)
@@ -267,17 +267,24 @@ def list_leaf_names(folder: Path) -> tuple[str, ...]:
         InputError: If there are none, or too many.
     """
     names = []
-    folders = [str(folder)]
+    for path in folders_with_images(str(folder)):
+        if path != str(folder):
+            names.append(path[len(str(folder)) + 1 :])
+    return _checked_names(folder, names)
+
+
+def folders_with_images(folder: str) -> Iterator[str]:
+    """Yields a folder and all below it in which images lie directly, breadth first."""
+    folders = [folder]
     for path in folders:  # which grows meanwhile
         has_images = False
-        for entry in _sorted_entries(path):
+        for entry in sorted_entries(path):
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
             else:
                 has_images = has_images or is_image_name(entry.name)
-        if has_images and path != str(folder):
-            names.append(path[len(str(folder)) + 1 :])
-    return _checked_names(folder, names)
+        if has_images:
+            yield path
 
 
 def _checked_names(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -319,7 +326,7 @@ def _folder_state(folder: str) -> FolderState:
     now_ns = time.time_ns()
     folders = [folder]
     for path in folders:  # which grows meanwhile
-        for entry in _sorted_entries(path):
+        for entry in sorted_entries(path):
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
     state = None
@@ -371,24 +378,30 @@ def _walk(folder: str, deep: bool) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
     They come in the order of their paths, compared part by part. No recursion: folders may be
     nested a thousand deep.
     """
-    levels = [iter(_sorted_entries(folder))]
+    levels = [iter(sorted_entries(folder))]
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
             levels.pop()
         elif entry.is_dir(follow_symlinks=False):
             if deep:
-                levels.append(iter(_sorted_entries(entry.path)))
+                levels.append(iter(sorted_entries(entry.path)))
         else:
             yield entry.path[len(folder) + 1 :], entry
 
 
-def _sorted_entries(folder: str) -> "list[os.DirEntry[str]]":
+def sorted_entries(folder: str) -> "list[os.DirEntry[str]]":
     """Returns everything in a folder but junk, by name."""
+    return sorted(entries_but_junk(folder), key=lambda entry: entry.name)
+
+
+def entries_but_junk(folder: str) -> "Iterator[os.DirEntry[str]]":
+    """Yields everything in a folder but junk, in any order."""
     try:
         with os.scandir(folder) as entries:
-            kept = [entry for entry in entries if not is_junk(entry.name)]
-            return sorted(kept, key=lambda entry: entry.name)
+            for entry in entries:
+                if not is_junk(entry.name):
+                    yield entry
     except OSError as error:
         raise cannot_list(error) from None
 

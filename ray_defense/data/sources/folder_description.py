@@ -43,8 +43,9 @@ def describe_folders(folders: ClassFolders, unused: Sequence[str]) -> SourceDesc
     left_out = list(unused)
     left_out.extend(_said_test_classes(folders, names))
     left_out.extend(_said_beside_classes(folders))
-    left_out.extend(_said_junk(folders))
-    return SourceDescription(tuple(recognized), tuple(left_out))
+    junk = _count_junk(folders)
+    left_out.extend(_said_junk(junk))
+    return SourceDescription(tuple(recognized), tuple(left_out), num_junk=junk.entries.total())
 
 
 def _said_mapping(names: Sequence[str]) -> str:
@@ -104,8 +105,8 @@ def _said_beside_classes(folders: ClassFolders) -> list[str]:
     return said
 
 
-def _said_junk(folders: ClassFolders) -> list[str]:
-    """Returns sentences on what is skipped as no part of the data, if there is any."""
+def _count_junk(folders: ClassFolders) -> JunkCount:
+    """Returns what is skipped as no part of the data."""
     junk = JunkCount()
     for folder in _split_folders(folders):
         paths = [str(folder)]
@@ -119,6 +120,11 @@ def _said_junk(folders: ClassFolders) -> list[str]:
         for entry in _entries(str(folders.root)):
             if is_junk(entry.name):
                 junk.add(entry)
+    return junk
+
+
+def _said_junk(junk: JunkCount) -> list[str]:
+    """Returns sentences on what is skipped as no part of the data, if there is any."""
     if not junk.entries:
         return []
     said = [f"skipped as no part of the data: {_tally(junk.entries)}"]

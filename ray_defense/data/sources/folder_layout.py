@@ -5,17 +5,21 @@ Names decide, in any case: `train` or `training`; `test` or `testing`, else `val
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.sources.class_folders import cannot_list
+from ray_defense.data.sources.class_folders import (
+    entries_but_junk,
+    folders_with_images,
+    sorted_entries,
+)
 from ray_defense.data.sources.followed_links import FollowedLinks, check_followed
 from ray_defense.data.sources.image_names import holds_images, is_image_name
-from ray_defense.data.sources.junk import is_junk
 from ray_defense.data.text import encodable, shortened
 
 Layout = Literal["auto", "splits", "classes"]
@@ -46,12 +50,12 @@ class _Folder:
     @cached_property
     def has_folders(self) -> bool:
         """Whether folders lie in it."""
-        return any(entry.is_dir() for entry in _entries(self.path))
+        return any(entry.is_dir() for entry in entries_but_junk(self.path))
 
     @cached_property
     def has_images(self) -> bool:
         """Whether images lie directly in it."""
-        entries = _entries(self.path)
+        entries = entries_but_junk(self.path)
         return any(is_image_name(entry.name) and not entry.is_dir() for entry in entries)
 
     @property
@@ -207,7 +211,9 @@ def _are_leaves(train: Path, depth: ClassDepth) -> bool:
     if depth != "auto":
         return depth == "leaf"
     for folder in _folders_in(str(train)):
-        with_images = () if folder.has_images else _first_with_images(folder.path)
+        with_images = (
+            () if folder.has_images else tuple(islice(folders_with_images(folder.path), 2))
+        )
         if len(with_images) > 1:
             first = os.path.relpath(with_images[0], train)
             second = os.path.relpath(with_images[1], train)
@@ -219,47 +225,14 @@ def _are_leaves(train: Path, depth: ClassDepth) -> bool:
     return False
 
 
-def _first_with_images(folder: str) -> list[str]:
-    """Returns the first two folders below one in which images lie directly."""
-    found = []
-    folders = [folder]
-    for path in folders:  # which grows meanwhile
-        has_images = False
-        for entry in _sorted_entries(path):
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            else:
-                has_images = has_images or is_image_name(entry.name)
-        if has_images:
-            found.append(path)
-            if len(found) == 2:
-                return found
-    return found
-
-
 def _folders_in(folder: str) -> list[_Folder]:
     """Returns the folders in a folder, and the links that may be one, by name."""
     folders = []
-    for entry in _sorted_entries(folder):
+    for entry in sorted_entries(folder):
         is_named = entry.name.lower() in (*_TRAIN, *_TEST, *_VALIDATION)
         if entry.is_dir() or (is_named and entry.is_symlink()):
             folders.append(_Folder(entry.name, entry.path))
     return folders
-
-
-def _sorted_entries(folder: str) -> "list[os.DirEntry[str]]":
-    return sorted(_entries(folder), key=lambda entry: entry.name)
-
-
-def _entries(folder: str) -> "Iterator[os.DirEntry[str]]":
-    """Yields everything in a folder but junk."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not is_junk(entry.name):
-                    yield entry
-    except OSError as error:
-        raise cannot_list(error) from None
 
 
 def _shown(name: str) -> str:

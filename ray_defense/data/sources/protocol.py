@@ -45,6 +45,7 @@ class SourceDescription:
 
     recognized: tuple[str, ...]  # which files are which split and which class
     left_out: tuple[str, ...]  # what no split reads, and why; what to look at
+    num_junk: int = 0  # files and folders that were skipped as no part of the data
 
 
 @dataclass(frozen=True, eq=False)
