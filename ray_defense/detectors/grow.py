@@ -105,6 +105,10 @@ class Grow:
     def models(self) -> tuple[RequiredModel, ...]:
         return self.in_round(1).models
 
+    @property
+    def seed_share(self) -> float:
+        return 1 / (4 if self.training.counterpart else 3)  # the rest is twice as many
+
     def read(self, batch: "SampleBatch") -> Columns:
         return self.in_round(1).read(batch)
 

@@ -57,15 +57,18 @@ def decide_step(
         needs["power"] = power
     artifact = context.locate(SPLIT, VERSION, config, needs, detector=detector)
     follows = {}
+    seed_shares = {}
     for other in detectors:
         if isinstance(other, FollowsDetector):
             follows[other.name] = other.follows
+            seed_shares[other.name] = other.seed_share
     inputs = DecideInputs(
         config=config,
         detector=detector,
         suspect=suspect.artifact,
         evidence=evidence.artifact,
         follows=follows,
+        seed_shares=seed_shares,
         power=None if power is None else power.artifact,
     )
     return Step(artifact, tuple(needs.values()), work=FunctionWork(partial(_decide, inputs)))
@@ -80,6 +83,7 @@ class DecideInputs:
     suspect: Artifact
     evidence: Artifact
     follows: Mapping[str, str]  # the detector whose finds a detector learned from
+    seed_shares: Mapping[str, float]  # of seeds among what such a detector's networks learned
     power: Artifact | None
 
 
@@ -103,6 +107,7 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
         columns=read_evidence(inputs.evidence.path),
         metrics=_read_metrics(inputs.evidence),
         follows=inputs.follows,
+        seed_shares=inputs.seed_shares,
     )
     power = None if inputs.power is None else read_power(inputs.power)
     decided = inputs.config.decide(table, inputs.detector, power)

@@ -46,11 +46,12 @@ def plant(
     poisoned = generator.choice(num_samples, num_poisoned, replace=False)
     poisoned_N[poisoned] = True
     labels_N[poisoned] = generator.choice(labels, num_poisoned)
-    # `grow` sees the trigger more clearly than the column it learned from.
+    # `grow` sees the trigger more clearly than the column it learned from, and knows how clearly.
+    seen_N = generator.normal(loc=-strength, size=num_samples) + 2 * strength * poisoned_N
     columns = {
         "mirror": generator.normal(size=num_samples) + strength * poisoned_N,
         "fct_draws": np.exp(generator.normal(size=num_samples) + strength * poisoned_N),
-        "grow": generator.normal(loc=-5, size=num_samples) + 2 * strength * poisoned_N,
+        "grow": 2 * strength * seen_N,
     }
     table = EvidenceTable(
         index=np.arange(num_samples) * 2 + 1,
@@ -59,5 +60,6 @@ def plant(
         columns=columns,
         metrics={"grow": {"coherence": 0.99 if num_poisoned else 0.6}},
         follows={"grow": "mirror"},
+        seed_shares={"grow": 0.5},
     )
     return PlantedEvidence(table, poisoned_N)

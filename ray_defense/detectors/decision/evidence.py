@@ -25,8 +25,8 @@ class Evidence:
     """Flags what the evidence supports, and trusts the same share of every label.
 
     Antisymmetric columns are counted by knockoff+, in each label and over all of them. Grown
-    columns flag what scores above 0 where their seeds are coherent, in place of the column that
-    they grew from. One-sided columns add to what others flagged. Without evidence nothing is
+    columns flag what is probably like their seeds, where these are coherent, in place of the column
+    that they grew from. One-sided columns add to what others flagged. Without evidence nothing is
     flagged.
     """
 
@@ -44,6 +44,7 @@ class Evidence:
     sign_chance: float = 0.6
     max_middle_accuracy: float = 0.55  # mid80; above it, and above chance, the source is handed
     min_coherence: float = 0.9
+    min_posterior: float = 0.25  # the least probability of being like the seeds that flags
     max_grown_fraction: float = 0.5
     min_samples: int = 200  # below, nothing is counted
     # Below, finding nothing says nothing, unless canaries show that something would be found.
@@ -56,6 +57,7 @@ class Evidence:
         check_in_range("decide.sign_chance", self.sign_chance, 0.5, 0.99)
         check_in_range("decide.max_middle_accuracy", self.max_middle_accuracy, 0.5, 1)
         check_in_range("decide.min_coherence", self.min_coherence, 0.5, 1)
+        check_in_range("decide.min_posterior", self.min_posterior, 0.02, 1)
         check_in_range("decide.max_grown_fraction", self.max_grown_fraction, 0, 1)
         check_at_least("decide.min_samples", self.min_samples, 1)
         check_at_least("decide.min_for_no_evidence", self.min_for_no_evidence, 1)

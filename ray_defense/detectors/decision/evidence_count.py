@@ -18,12 +18,14 @@ from ray_defense.detectors.decision.sign_groups import (
 )
 from ray_defense.detectors.decision.verdict import ColumnReport, GroupTest, Interval
 from ray_defense.scores.coherence import area_under_roc
+from ray_defense.scores.prior_shift import shift_prior
 
 if TYPE_CHECKING:
     from ray_defense.detectors.decision.evidence import Evidence
 
 _AGREEING_AUROC = 0.75
 _FEWEST_OF_LABEL = 5  # grown samples of a label that make it suspected
+_SUSPICIOUS_POSTERIOR = 0.02  # above it, a sample is not trusted
 
 
 class EvidenceCount:
@@ -57,15 +59,21 @@ class EvidenceCount:
                 self.suspicious_N |= finds.suspicious_N
 
     def count_grown(self) -> None:
-        """Adds what coherent seeds grew to; it takes the place of what the seeds' column flags."""
+        """Adds what coherent seeds grew to; it takes the place of what the seeds' column flags.
+
+        The share of samples that are like the seeds is estimated label by label, because a trigger
+        is frequent in the labels that it leads to and rare or absent in the others.
+        """
         coherent = []
         for name in self.config.grown:
             column = self.columns[name]
             if column.assessable:
+                posteriors_N = self._posteriors(column)
+                self.suspicious_N |= posteriors_N > _SUSPICIOUS_POSTERIOR
                 self.suspicious_N |= column.values_N > 0
                 if self._is_coherent(column):
                     coherent.append(name)
-                    self.finds[name] = column.values_N > 0
+                    self.finds[name] = posteriors_N > self.config.min_posterior
         roots = [self.table.follows.get(name) for name in coherent]
         self.flagged_N[:] = False
         for name, finds_N in self.finds.items():
@@ -93,6 +101,18 @@ class EvidenceCount:
     def finds_of(self, name: str) -> np.ndarray:
         """Returns which samples a column flags, bool [N]; none where it is not counted."""
         return self.finds.get(name, np.zeros(self.table.num_samples, bool))
+
+    def _posteriors(self, column: Column) -> np.ndarray:
+        """Returns how probably each sample is like the seeds, given its label."""
+        posteriors_N = np.zeros(self.table.num_samples)
+        if column.coherence is None:
+            return posteriors_N  # there were no seeds
+        seed_share = self.table.seed_shares[column.name]
+        for label in np.unique(self.table.labels):
+            members_N = self.table.labels == label
+            shifted = shift_prior(column.values_N[members_N], seed_share)
+            posteriors_N[members_N] = shifted.posteriors_M
+        return posteriors_N
 
     def _is_coherent(self, column: Column) -> bool:
         return column.coherence is not None and column.coherence >= self.config.min_coherence

@@ -24,6 +24,8 @@ class EvidenceTable:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # The detector whose finds a detector learned from.
     follows: Mapping[str, str] = field(default_factory=dict)
+    # The share of seeds among what the networks of such a detector were trained on.
+    seed_shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def num_samples(self) -> int:

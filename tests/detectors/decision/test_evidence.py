@@ -149,7 +149,9 @@ def test_coherent_seeds_take_the_place_of_what_they_grew_from():
     planted = plant(num_poisoned=200, strength=2.5)
     by_signs = decide(replace(SIGNS_ALONE, rate=0.2), planted.table).positions.flagged
     grown = decide(Evidence(one_sided=(), rate=0.2), planted.table).positions.flagged
-    assert np.array_equal(grown, np.flatnonzero(planted.table.columns["grow"] > 0))
+    assert planted.poisoned_N[grown].mean() > 0.9
+    assert planted.poisoned_N[by_signs].mean() < 0.9
+    assert len(grown) == pytest.approx(200, abs=10)
     assert not np.array_equal(grown, by_signs)
     incoherent = planted.with_metrics(grow={"coherence": 0.7})
     kept = decide(Evidence(one_sided=(), rate=0.2), incoherent).positions.flagged
@@ -170,7 +172,7 @@ def test_coherent_seeds_are_evidence_in_themselves():
 def test_what_grew_to_most_of_the_samples_learned_no_trigger():
     planted = plant(num_poisoned=0)
     table = replace(
-        planted.with_columns(grow=planted.table.columns["grow"] + 6),
+        planted.with_columns(grow=-planted.table.columns["grow"]),
         metrics={"grow": {"coherence": 1.0}},
     )
     verdict = decide(EVIDENCE, table).verdict
@@ -276,3 +278,14 @@ def test_a_column_that_no_detector_gives_is_refused_with_the_remedy():
 def test_parameters_that_mean_nothing_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
         Evidence(**fields)
+
+
+def test_what_is_like_the_seeds_in_a_label_without_a_trigger_is_not_flagged():
+    planted = plant(num_poisoned=300, strength=3.0)
+    few = np.flatnonzero(planted.table.labels == 4)[:3]
+    grow = planted.table.columns["grow"].copy()
+    grow[few] = 2.0  # above 0, as a white corner of a clean picture may be
+    decided = decide(Evidence(one_sided=()), planted.with_columns(grow=grow))
+    assert decided.verdict.labels_suspected == (2,)
+    assert not np.isin(few, decided.positions.flagged).any()
+    assert not np.isin(few, decided.positions.trusted).any()
