@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         read_shards,
         recipe,
         report,
+        reproduce,
         run,
         sweep,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "read_shards",
     "recipe",
     "report",
+    "reproduce",
     "run",
     "sweep",
 ]

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ray_defense.reports.audit import Audit
     from ray_defense.stages.trained_model import ClassifierOfImages
     from ray_defense.studies.attack_strength import AttackStrength
+    from ray_defense.studies.planned_hours import PlannedHours
+    from ray_defense.studies.reproduction import Scale
     from ray_defense.studies.throughput import Throughput
     from ray_defense.sweeps.grid import Trial
     from ray_defense.sweeps.sweep import SearchStrategy, SweepOverview
@@ -597,3 +599,85 @@ def _opened(recipe: Recipe | None, where: Where) -> Iterator[tuple[Store, Execut
         yield store, executor
     finally:
         executor.close()
+
+
+def plan_reproduction(
+    name: str,
+    *,
+    scale: "Scale" = "small",
+    seeds: int = 3,
+    attacks: Sequence[str] = (),
+    overrides: Mapping[str, str] | None = None,
+    store: str | Path,
+) -> "tuple[SweepOverview, PlannedHours]":
+    """Returns what a table or figure of the paper still needs and about how long it takes.
+
+    `reproduce` describes the arguments and the errors; this makes nothing.
+    """
+    from ray_defense.studies.planned_hours import plan_hours
+    from ray_defense.studies.reproduction import plan_reproduction as plan_panels
+    from ray_defense.sweeps.sweep import plan_trials, summarize_plans
+
+    opened_store = Store(store)
+    plans: list[Plan] = []
+    for panel in plan_panels(name, scale, seeds, attacks=attacks, overrides=overrides):
+        plans.extend(plan_trials(panel.trials, opened_store).values())
+    overview = summarize_plans(plans, opened_store)
+    return overview, plan_hours(overview, scale)
+
+
+def reproduce(
+    name: str,
+    *,
+    out: str | Path,
+    scale: "Scale" = "small",
+    seeds: int = 3,
+    attacks: Sequence[str] = (),
+    overrides: Mapping[str, str] | None = None,
+    store: str | Path,
+    executor: Literal["local", "ray"] | Executor = "ray",
+    backend: Backend = "auto",
+    placement: Placement = ANYWHERE,
+    command: str | None = None,
+) -> Path:
+    """Runs a table or figure of the paper and returns the folder with our numbers beside its own.
+
+    The folder gets `table.md`, `table.html` and `runs/`, one JSON file a run. What the store holds
+    is not done again, so the same call goes on where another one stopped.
+
+    Args:
+        name: "table1", "fig5", ...: one of `studies.reproduction.REPRODUCTIONS`.
+        out: The folder; it is made.
+        scale: "small" for two CPU cores, "paper" for the paper's networks and epochs.
+        seeds: How many seeds, from 0; the seed of the run and of the attacker.
+        attacks: Some of the table's rows; all where none is named.
+        overrides: Dotted paths and their values, changed in every recipe of the table.
+        store: See `Where`.
+        executor: See `Where`.
+        backend: See `Where`.
+        placement: See `Where`.
+        command: The command line that made this call, for the table.
+
+    Raises:
+        InputError: For a name, a scale or an attack that there is not.
+        RunError: At the end, if runs failed; the table has the others.
+    """
+    from ray_defense.core.errors import look_up
+    from ray_defense.studies.reproduce import run_reproduction
+    from ray_defense.studies.reproduction import REPRODUCTIONS
+    from ray_defense.studies.reproduction import plan_reproduction as plan_panels
+
+    panels = plan_panels(name, scale, seeds, attacks=attacks, overrides=overrides)
+    where = Where(store, executor, backend, placement=placement)
+    with _opened(None, where) as (opened_store, opened_executor):
+        run_reproduction(
+            look_up(REPRODUCTIONS, "table or figure", name),
+            panels,
+            opened_store,
+            executor=opened_executor,
+            name=name,
+            scale=scale,
+            out=Path(out),
+            command=command or f"ray_defense.reproduce({name!r}, scale={scale!r}, seeds={seeds})",
+        )
+    return Path(out)

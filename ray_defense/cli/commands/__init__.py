@@ -51,6 +51,10 @@ COMMANDS: dict[str, CommandEntry] = {
         "make the split and the defended models of a recipe, without a look at truth or test set",
         "defend.DEFEND",
     ),
+    "reproduce": CommandEntry(
+        "run a table or figure of the paper and set our numbers beside its own",
+        "reproduce.REPRODUCE",
+    ),
     "report": CommandEntry(
         "write the report of a run whose artifacts are all in the store; compute nothing else",
         "report.REPORT",

@@ -12,6 +12,7 @@ from ray_defense.cli.output import print_named
 from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.data.table_file import read_table
 from ray_defense.stages.backdoored import BACKDOORED
+from ray_defense.studies.planned_hours import PlannedHours
 from ray_defense.sweeps.asha import Asha
 from ray_defense.sweeps.grid import Trial
 from ray_defense.sweeps.search import Search
@@ -39,6 +40,16 @@ def plan_lines(overview: SweepOverview, strategy: SearchStrategy) -> list[str]:
         f"  scoring: {overview.num_clean_passes} passes of clean views, "
         f"{overview.num_transformed_passes} of transformed ones"
     )
+    return lines
+
+
+def hours_lines(hours: PlannedHours) -> list[str]:
+    """Returns how long the missing work takes, in words."""
+    if not hours.by_stage:
+        return ["nothing is missing"]
+    lines = [f"about {hours.total:.1f} hours on one machine ({hours.source}):"]
+    for stage, of_stage in sorted(hours.by_stage.items(), key=lambda item: -item[1]):
+        lines.append(f"  {stage:<24} {of_stage:.2f} h")
     return lines
 
 

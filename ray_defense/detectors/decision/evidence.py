@@ -13,6 +13,7 @@ from ray_defense.core.checks import check_at_least, check_distinct, check_in_ran
 from ray_defense.core.errors import InputError
 from ray_defense.detectors.decision.assessability import Limits, assess_columns
 from ray_defense.detectors.decision.balance_notes import balance_notes
+from ray_defense.detectors.decision.concentration_notes import concentration_notes
 from ray_defense.detectors.decision.evidence_count import EvidenceCount
 from ray_defense.detectors.decision.protocol import Decided, EvidenceTable
 from ray_defense.detectors.decision.trusted_part import balanced_trusted
@@ -111,6 +112,7 @@ class Evidence:
             findings[f"{name}_flagged"] = count.finds_of(name)
         verdict = self._verdict(count, power)
         notes = list(verdict.reasons)
+        notes.extend(self._concentration_notes(count))
         notes.extend(
             balance_notes(
                 np.bincount(table.labels[trusted], minlength=table.num_classes),
@@ -124,6 +126,16 @@ class Evidence:
             verdict=verdict,
             findings=findings,
         )
+
+    def _concentration_notes(self, count: EvidenceCount) -> list[str]:
+        notes = []
+        for name in self.one_sided:
+            column = count.columns[name]
+            if column.assessable:
+                notes.extend(
+                    concentration_notes(name, column.values_N, count.table.labels, count.flagged_N)
+                )
+        return notes
 
     def _verdict(self, count: EvidenceCount, power: Power | None) -> Verdict:
         table = count.table

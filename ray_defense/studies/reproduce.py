@@ -1,0 +1,114 @@
+"""Runs a reproduction panel by panel, and writes its table: Markdown, page, and a record a run."""
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray_defense.core.config import to_plain
+from ray_defense.core.errors import RunError
+from ray_defense.core.files import write_bytes, write_json
+from ray_defense.core.versions import installed_versions
+from ray_defense.execution.protocols import Executor
+from ray_defense.reports.reproduction import ReproducedTable, render_markdown, render_page
+from ray_defense.store.artifacts import Store
+from ray_defense.studies.reproduced_cells import reproduced_cells
+from ray_defense.studies.reproduction import Panel, Reproduction, Scale
+from ray_defense.sweeps.grid import Trial
+from ray_defense.sweeps.sweep import TABLE, locate_sweep, plan_trials, run_sweep
+
+TABLE_FILE = "table.md"
+PAGE_FILE = "table.html"
+RUNS_FOLDER = "runs"  # one JSON file a run
+
+_OUTCOMES = ("refused", "stopped")
+
+
+def run_reproduction(
+    reproduction: Reproduction,
+    panels: Sequence[Panel],
+    store: Store,
+    *,
+    executor: Executor,
+    name: str,
+    scale: Scale,
+    out: Path,
+    command: str,
+) -> None:
+    """Runs the panels and writes the table into a folder.
+
+    Args:
+        reproduction: What is reproduced.
+        panels: Its runs.
+        store: Where results are kept; what it holds is not done again.
+        executor: Who does the work.
+        name: Of the table.
+        scale: Of the runs.
+        out: The folder.
+        command: What makes the same table again.
+
+    Raises:
+        RunError: At the end, if runs failed; the table has the others, and the same call runs
+            those that failed.
+    """
+    from ray_defense.data.table_file import read_table
+
+    cells = []
+    num_missing = 0
+    failures: list[str] = []
+    for panel in panels:
+        rows: list[dict[str, Any]] = []
+        try:
+            artifact = run_sweep(panel.recipe, panel.trials, store, executor=executor)
+            rows = read_table(artifact.path / TABLE).to_pylist()
+        except RunError as error:
+            failures.append(str(error))
+            plans = plan_trials(panel.trials, store)
+            unfinished = locate_sweep(panel.recipe, plans, None, store).work / TABLE
+            if unfinished.exists():
+                rows = read_table(unfinished).to_pylist()
+        finished = [row for row in rows if not any(row.get(outcome) for outcome in _OUTCOMES)]
+        num_missing += len(panel.trials) - len(finished)
+        cells.extend(reproduced_cells(reproduction, panel, finished))
+        by_number = {trial.number: trial for trial in panel.trials}
+        for row in finished:
+            record = _run_record(panel, by_number[row["trial"]], row)
+            file = out / RUNS_FOLDER / f"{panel.recipe.name}_{row['trial']:05d}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, record)
+    table = ReproducedTable(
+        name=name,
+        shows=reproduction.shows,
+        scale=scale,
+        num_trials=sum(len(panel.trials) for panel in panels),
+        num_missing=num_missing,
+        cells=cells,
+        command=command,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / TABLE_FILE, render_markdown(table).encode())
+    write_bytes(out / PAGE_FILE, render_page(table).encode())
+    if failures:
+        raise RunError("; ".join(failures))
+
+
+def _run_record(panel: Panel, trial: Trial, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what identifies a run, the command that repeats it, and its numbers."""
+    words = ["ray-defense", "run", panel.recipe.name]
+    for path, value in (*panel.overrides.items(), *trial.changes):
+        for field in path.split("+"):
+            words.extend(("--set", f"{field}={value}"))
+    paths = {path for path, _ in trial.changes}
+    numbers = {key: value for key, value in row.items() if key not in paths}
+    for outcome in (*_OUTCOMES, "trial"):
+        numbers.pop(outcome, None)
+    return {
+        "recipe": panel.recipe.name,
+        "changes": dict(trial.changes),
+        "command": shlex.join(words),
+        "numbers": numbers,
+        "configuration": to_plain(trial.recipe),
+        "machine": {"system": platform.system(), "processor": platform.machine()},
+        "versions": installed_versions(),
+    }

@@ -1,0 +1,197 @@
+"""The paper's tables and figures as sweeps: the runs that each needs, its rows and its columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ray_defense.core.config import override
+from ray_defense.core.errors import InputError, look_up, unknown_name
+from ray_defense.pipeline.recipe import Recipe
+from ray_defense.pipeline.recipes import named_recipe
+from ray_defense.studies.paper_tables import (
+    TABLE_1,
+    TABLE_1_CIFAR100,
+    TABLE_2,
+    TABLE_2_CIFAR100,
+    TABLE_3,
+    TABLE_5,
+    PaperTable,
+)
+from ray_defense.sweeps.grid import Axis, Trial, grid_trials, parse_axis
+
+Scale = Literal["small", "paper"]
+SCALES: tuple[Scale, ...] = ("small", "paper")
+
+_CIFAR10 = {"small": ("cifar10_comparison_small",), "paper": ("cifar10_comparison",)}
+_BOTH_SPLITS = {
+    "small": ("cifar10_comparison_small", "cifar10_comparison_small_robust"),
+    "paper": ("cifar10_comparison", "cifar10_comparison_robust"),
+}
+BACKDOORED = "backdoored"  # the column of the model without a defense
+_SEEDS_FIELD = "seed+poison.seed"
+_FOUR = ("badnets", "blend_signal", "sig", "label_consistent")
+# The paper draws these, and our copy of it has no numbers for them.
+_DRAWN = ("badnets", "blend_signal")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table or figure of the paper.
+
+    The rows are attacks. The columns are the models, or the values of one field; then one model is
+    shown for each value.
+    """
+
+    shows: str
+    attacks: tuple[str, ...]
+    models: tuple[str, ...]  # whose ACC and ASR are shown: BACKDOORED, and defenses by name
+    axis: str | None = None  # what the columns are, as `parse_axis` reads it; None: the models
+    paper: PaperTable | None = None  # what stands beside ours
+    recipes: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: _CIFAR10)
+
+    @property
+    def defenses(self) -> tuple[str, ...]:
+        return tuple(model for model in self.models if model != BACKDOORED)
+
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "table1": Reproduction(
+        "Table 1: secure training, D-ST against SimCLR, SupCon and DBD",
+        TABLE_1.attacks,
+        TABLE_1.models,
+        paper=TABLE_1,
+        recipes=_BOTH_SPLITS,
+    ),
+    "table1_cifar100": Reproduction(
+        "Table 1 on CIFAR-100",
+        TABLE_1_CIFAR100.attacks,
+        TABLE_1_CIFAR100.models,
+        paper=TABLE_1_CIFAR100,
+        recipes={"paper": ("cifar100_comparison",)},
+    ),
+    "table2": Reproduction(
+        "Table 2: backdoor removal, D-BR against FT, ANP, NAD, MCR and ABL",
+        TABLE_2.attacks,
+        TABLE_2.models,
+        paper=TABLE_2,
+        recipes=_BOTH_SPLITS,
+    ),
+    "table2_cifar100": Reproduction(
+        "Table 2 on CIFAR-100",
+        TABLE_2_CIFAR100.attacks,
+        TABLE_2_CIFAR100.models,
+        paper=TABLE_2_CIFAR100,
+        recipes={"paper": ("cifar100_comparison",)},
+    ),
+    "table3": Reproduction(
+        "Table 3: the contrastive stage of D-ST without labels, with all, with the trusted ones",
+        TABLE_3.attacks,
+        ("d_st",),
+        axis="d_st.labels_used=none,all,trusted",
+        paper=TABLE_3,
+    ),
+    "table5": Reproduction(
+        "Table 5: backdoor removal on 200 classes of ImageNet",
+        TABLE_5.attacks,
+        TABLE_5.models,
+        paper=TABLE_5,
+        recipes={"paper": ("imagenet200_comparison",)},
+    ),
+    "fig4": Reproduction(
+        "Fig. 4: D-BR after four scores",
+        _FOUR,
+        ("d_br",),
+        axis="detect.detectors=fct,spectral_signatures,symmetric_ce,local_ascent",
+    ),
+    "fig5": Reproduction(
+        "Fig. 5: D-BR by unlearning, by relearning, by both",
+        _FOUR,
+        ("d_br",),
+        axis="d_br.steps=unlearn;relearn;unlearn,relearn",
+    ),
+    "fig6": Reproduction(
+        "Fig. 6: the weight of the flagged samples in D-ST",
+        _FOUR,
+        ("d_st",),
+        axis="d_st.flagged_weight=0.0,0.001,0.01,0.1,1.0",
+    ),
+    "fig11": Reproduction(
+        "Fig. 11 and App. E: the 36 pairs of transforms",
+        _DRAWN,
+        (),
+        axis="detect.fct.tau=all-pairs",
+    ),
+    "appF": Reproduction(
+        "App. F: the proportion that is flagged",
+        _DRAWN,
+        ("d_br", "d_st"),
+        axis="decide.flagged_fraction=0.01,0.02,0.05,0.08,0.1,0.2",
+    ),
+    "appG": Reproduction(
+        "App. G: poisoning rates",
+        _DRAWN,
+        ("backdoored", "d_br", "d_st"),
+        axis="poison.rate=0.01,0.05,0.1,0.2",
+    ),
+    "appH": Reproduction(
+        "App. H: architectures",
+        _DRAWN,
+        ("backdoored", "d_br", "d_st"),
+        axis="probe.model+backdoored.model+d_st.model=small_resnet,resnet18,resnet18_no_pool",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The runs of a reproduction on one recipe: a sweep."""
+
+    recipe: Recipe  # that the trials change
+    overrides: Mapping[str, str]  # what was changed in the recipe of that name before
+    axis: Axis | None
+    trials: tuple[Trial, ...]
+
+
+def plan_reproduction(
+    name: str,
+    scale: Scale,
+    num_seeds: int,
+    *,
+    attacks: Sequence[str] = (),
+    overrides: Mapping[str, str] | None = None,
+) -> list[Panel]:
+    """Returns the runs of a table or figure; makes nothing.
+
+    Args:
+        name: One of REPRODUCTIONS.
+        scale: "small" for two CPU cores, "paper" for the paper's networks and epochs.
+        num_seeds: How many seeds each cell has, from 0.
+        attacks: The rows, where not all are wanted.
+        overrides: Dotted paths and their values, changed in every recipe.
+
+    Raises:
+        InputError: For a name, a scale or an attack that there is not.
+    """
+    reproduction = look_up(REPRODUCTIONS, "table or figure", name)
+    if num_seeds < 1:
+        raise InputError(f"--seeds must be at least 1, not {num_seeds}")
+    if scale not in reproduction.recipes:
+        there_are = ", ".join(reproduction.recipes)
+        raise InputError(f"{name} has no runs at the scale {scale!r}: take --scale {there_are}")
+    for attack in attacks:
+        if attack not in reproduction.attacks:
+            raise unknown_name(f"row of {name}", attack, reproduction.attacks)
+    panels = []
+    for recipe_name in reproduction.recipes[scale]:
+        changes = {"defenses": ",".join(reproduction.defenses) or "none", **(overrides or {})}
+        base = named_recipe(recipe_name)
+        for path, value in changes.items():
+            base = override(base, path, value)
+        axes = [Axis("attack", tuple(attacks) or reproduction.attacks)]
+        axis = None
+        if reproduction.axis is not None:
+            axis = parse_axis(reproduction.axis)
+            axes.append(axis)
+        axes.append(Axis(_SEEDS_FIELD, tuple(str(seed) for seed in range(num_seeds))))
+        panels.append(Panel(base, changes, axis, tuple(grid_trials(base, axes))))
+    return panels
