@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from ray_defense.data.sources.protocol import Source
+    from ray_defense.pipeline.user_model import UserModel
     from ray_defense.reports.audit import Audit
     from ray_defense.stages.trained_model import ClassifierOfImages
     from ray_defense.studies.attack_strength import AttackStrength
@@ -266,6 +267,7 @@ def defend_audit(
     audit: str | Path,
     method: str,
     *,
+    model: "UserModel | None" = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
@@ -277,6 +279,7 @@ def defend_audit(
         audit: The folder of the audit.
         method: "d_st" trains from scratch; "d_br" repairs a model that is trained on everything.
             A hyphen does as well.
+        model: A model of the user that "d_br" repairs in place of one that is trained.
         executor: See `Where`.
         backend: See `Where`.
         placement: See `Where`.
@@ -284,7 +287,8 @@ def defend_audit(
             {"d_st.epochs": 100}.
 
     Raises:
-        InputError: If there is no audit, or it is not what was written, or the method is unknown.
+        InputError: If there is no audit, or it is not what was written, or the method is unknown,
+            or the model is of another network or other classes.
         RunError: For work that could not be finished.
     """
     from ray_defense.core.config import from_plain
@@ -297,7 +301,12 @@ def defend_audit(
             f"the store of the audit {str(folder.root)!r} lies outside of it: audit the data again"
         )
     audited = from_plain(Recipe, folder.manifest["configuration"])
-    config = configured_recipe(with_defense(audited, method.replace("-", "_")), overrides)
+    defended = with_defense(audited, method)
+    if model is not None:
+        from ray_defense.pipeline.user_model import with_user_model
+
+        defended = with_user_model(defended, model, folder.class_names)
+    config = configured_recipe(defended, overrides)
     where = Where(folder.store, executor, backend, placement=placement)
     with _finished_plan(config, where, until="defended") as (_, plan):
         return defended_result_of(plan)

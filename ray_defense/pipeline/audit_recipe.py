@@ -3,12 +3,14 @@
 The rules look at the number and the size of the images alone, never at labels or scores.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 from ray_defense.core.errors import look_up
 from ray_defense.data.sources.protocol import Source
+from ray_defense.defenses import DEFENSES
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.grow import Grow
 from ray_defense.detectors.mirror import Mirror
@@ -28,6 +30,7 @@ FEW_SAMPLES = 8000  # below, networks are trained in more folds, and on noisy vi
 _NOISE = 6.0  # of 255 levels
 _LABEL_SAMPLES = 80_000  # images that a network sees in all while it learns labels
 _MOST_EPOCHS = 40
+_OF_DEFENSES = ("defenses", "backdoored", "given")  # fields of a recipe that no audit has
 
 
 @dataclass(frozen=True)
@@ -111,19 +114,33 @@ def with_defense(audited: Recipe, method: str) -> Recipe:
     Args:
         audited: The recipe of the audit.
         method: "d_st" trains a model from scratch; "d_br" trains one on everything first, which may
-            have the backdoor, and repairs it.
+            have the backdoor, and repairs it. A hyphen does as well.
 
     Raises:
         InputError: For another method.
     """
     base = folder()
-    defense: Any = look_up({unit.name: unit for unit in base.defenses}, "method", method)
+    defense: Any = look_up(
+        {unit.name: unit for unit in base.defenses}, "method", method.replace("-", "_")
+    )
     network = audited.probe.model
     if not defense.repairs:
         return replace(audited, defenses=(replace(defense, model=network),))
     backdoored = base.backdoored
     assert backdoored is not None  # the recipe for own images has all defenses
     return replace(audited, defenses=(defense,), backdoored=replace(backdoored, model=network))
+
+
+def divide_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the overrides of an audit, and those of the defense that trains on its split."""
+    of_audit = {}
+    of_defense = {}
+    for path, value in overrides.items():
+        if path.split(".")[0] in (*DEFENSES, *_OF_DEFENSES):
+            of_defense[path] = value
+        else:
+            of_audit[path] = value
+    return of_audit, of_defense
 
 
 def choose_size(side: int) -> int:
