@@ -15,11 +15,18 @@ from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
+from ray_defense.execution.steps import make_steps
 from ray_defense.exports.export_audit import ExportPart, ExportSummary, export_audit
 from ray_defense.pipeline.plan import Plan, Until, plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
-from ray_defense.pipeline.run import defended_result_of, detection_of, result_of, run_plan
+from ray_defense.pipeline.run import (
+    defended_result_of,
+    detection_of,
+    plan_feature_map,
+    result_of,
+    run_plan,
+)
 from ray_defense.pipeline.validate import check_recipe
 from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from ray_defense.data.sources.protocol import Source
+    from ray_defense.models.protocol import Model
     from ray_defense.pipeline.user_model import UserModel
     from ray_defense.reports.audit import Audit
     from ray_defense.stages.trained_model import ClassifierOfImages
@@ -144,6 +152,7 @@ def audit(
     quick: bool = False,
     power: Sequence[int] = (),
     seed: int = 0,
+    model: "str | Model | None" = None,
     settings: Mapping[str, Any] | None = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
@@ -166,6 +175,8 @@ def audit(
         power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
             and costs as much time as six more audits for each number.
         seed: Of all draws.
+        model: The network of the probe, by name ("resnet18", "torchvision:resnet50") or as a
+            configuration; None chooses it from the size of the images.
         settings: Of the source that reads a path, by name, such as {"label_column": "species"}.
         executor: See `Where`.
         backend: See `Where`.
@@ -178,6 +189,7 @@ def audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.data.image_sides import measured_side
+    from ray_defense.models.named_network import named_network
     from ray_defense.pipeline.audit import (
         MEMORY_FOLDER,
         STORE_FOLDER,
@@ -191,7 +203,11 @@ def audit(
     check_free(folder, _shown_data(data))
     source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
     chosen = AuditSettings(
-        quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
+        quick=quick,
+        size=None if size == "auto" else size,
+        power=tuple(power),
+        seed=seed,
+        network=named_network(model) if isinstance(model, str) else model,
     )
     num_samples = len(source.labels("train"))
     side = measured_side(source, num_samples)
@@ -204,6 +220,9 @@ def audit(
         if not all(cached):
             check_recipe(config)
         plan = run_plan(plan, opened_executor, "split")
+        feature_map = plan_feature_map(plan)
+        if feature_map is not None:
+            make_steps([feature_map], store, opened_executor)
         request = AuditRequest(
             data=_shown_data(data),
             command=command or f"ray_defense.audit({_shown_data(data)!r}, out={str(out)!r})",

@@ -11,6 +11,9 @@ from ray_defense.pipeline.plan import Plan, Until, with_current_evaluation
 from ray_defense.pipeline.user_model import load_line
 from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
+from ray_defense.stages.detector_models import CROSS_ENTROPY_PROBE
+from ray_defense.stages.feature_map import feature_map_step
+from ray_defense.stages.probe import PROBE
 from ray_defense.stages.repaired import REPAIRED
 from ray_defense.stages.report import REPORT, REPORT_FILE, report_step
 from ray_defense.stages.summary import notes_of, summarize_run, useless_models
@@ -54,6 +57,21 @@ def plan_report(plan: Plan) -> Step:
         needs=plan.steps("evaluation"),
         context=plan.context,
     )
+
+
+def plan_feature_map(plan: Plan) -> Step | None:
+    """Returns the step that maps the features of the probe; None where no detector has a probe."""
+    for role in (CROSS_ENTROPY_PROBE, PROBE):
+        probe = plan.detection.steps.get(role)
+        if probe is not None:
+            return feature_map_step(
+                plan.recipe.probe.model,
+                probe,
+                plan.dataset.step,
+                split=plan.split,
+                context=plan.context,
+            )
+    return None
 
 
 def result_of(plan: Plan) -> Result:

@@ -49,6 +49,7 @@ READERS = {
         "detectors/clean_unlearning.py",
         "detectors/feature_scorer.py",
         "stages/agreement.py",  # of an artifact under way, before it is published
+        "stages/feature_map.py",
         "stages/attacker/surrogate.py",
         "stages/model_rates.py",
         "stages/repaired.py",

@@ -22,6 +22,11 @@ class AuditCommand:
         parser.add_argument("data", metavar="DATA", help="a folder or file of labeled images")
         add_data_options(parser)
         parser.add_argument(
+            "--model",
+            metavar="NAME",
+            help="the network of the probe: resnet18, or torchvision:resnet50; else by the size",
+        )
+        parser.add_argument(
             "--power",
             default="",
             metavar="N,N",
@@ -44,6 +49,7 @@ class AuditCommand:
                 options.data,
                 power=_parse_sizes(options.power),
                 seed=options.seed,
+                model=options.model,
                 overrides=work.overrides(),
                 command=shlex.join(["ray-defense", *sys.argv[1:]]),
                 **data_arguments(options),
