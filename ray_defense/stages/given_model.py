@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _MOST_SHOWN = 3  # differences in a message
+_MOST_COMPARED = 2000  # names, to find the nearest
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def matched_tensors(
     model: "FeatureClassifier",
     path: str,
     *,
-    class_names: tuple[str, ...] | None,
+    class_names: tuple[str, ...],
 ) -> "dict[str, torch.Tensor]":
     """Returns the tensors of a file under our names, in the types of a model.
 
@@ -151,8 +152,7 @@ def matched_tensors(
         tensors: Of the file, under our names or under those of the user's network.
         model: Compared with them by names and shapes.
         path: The file, for messages.
-        class_names: Of the dataset, in label order; None: the classifier of the file is of other
-            classes and stays out of the result.
+        class_names: Of the dataset, in label order.
 
     Raises:
         InputError: Naming the nearest differences.
@@ -164,27 +164,18 @@ def matched_tensors(
     if set(tensors) == set(expected):
         names = {name: name for name in expected}
     ours = {theirs: name for name, theirs in names.items()}
-    head = {name for name in expected if name.startswith("classifier.")}
-    if class_names is not None:
-        _check_num_classes(tensors, names["classifier.weight"], path, class_names)
-    differences = []
-    for theirs in sorted(ours.keys() - tensors.keys(), key=list(ours).index):
-        nearest = difflib.get_close_matches(theirs, tensors.keys() - ours.keys(), n=1)
-        hint = f" (the nearest there is {_shown(nearest[0])})" if nearest else ""
-        differences.append(f"{theirs!r} is not in the file{hint}")
-    for theirs in tensors:
-        if theirs not in ours:
-            differences.append(f"{_shown(theirs)} is not in the network")
+    _check_num_classes(tensors, names["classifier.weight"], path, class_names)
+    differences = _differing_names(tensors, ours)
     matched = {}
     for theirs, name in ours.items():
-        if theirs not in tensors or (class_names is None and name in head):
+        if theirs not in tensors:
             continue
         tensor = tensors[theirs]
         wanted = expected[name]
         if tensor.shape != wanted.shape:
             differences.append(
-                f"{theirs!r} is {_shown(list(tensor.shape))} in the file and {list(wanted.shape)} "
-                "in the network"
+                f"{theirs!r} is {shortened(list(tensor.shape), 80)} in the file and "
+                f"{list(wanted.shape)} in the network"
             )
         elif tensor.is_floating_point() != wanted.is_floating_point():
             differences.append(f"{theirs!r} is {tensor.dtype} in the file and not {wanted.dtype}")
@@ -203,6 +194,23 @@ def matched_tensors(
             f"{'; '.join(differences[:_MOST_SHOWN])}{rest}; name the network that the file is of"
         )
     return matched
+
+
+def _differing_names(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Returns what is in one of a file and a network only, in words."""
+    unknown = [name for name in found if name not in wanted]
+    differences: list[str] = []
+    for name in wanted:
+        if name in found:
+            continue
+        hint = ""
+        if len(differences) < _MOST_SHOWN:  # a hostile file may hold a million names
+            nearest = difflib.get_close_matches(name, unknown[:_MOST_COMPARED], n=1)
+            hint = f" (the nearest there is {_shown(nearest[0])})" if nearest else ""
+        differences.append(f"{name!r} is not in the file{hint}")
+    for name in unknown:
+        differences.append(f"{_shown(name)} is not in the network")
+    return differences
 
 
 def _check_num_classes(

@@ -1,4 +1,4 @@
-"""The page of an audit with a probe shows the map of its features; the same audit, the same page."""
+"""The page of an audit with a probe shows the map of its features."""
 
 from pathlib import Path
 
