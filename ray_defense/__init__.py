@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ray_defense.core.config import override
     from ray_defense.core.errors import InputError, RunError
     from ray_defense.exports.export_audit import ExportSummary
+    from ray_defense.pipeline.user_model import UserModel
     from ray_defense.reports.audit import Audit
     from ray_defense.reports.detection import Detection
     from ray_defense.reports.result import Result
@@ -33,6 +34,7 @@ __all__ = [
     "InputError",
     "Result",
     "RunError",
+    "UserModel",
     "audit",
     "defend",
     "defend_audit",
@@ -56,6 +58,7 @@ _MODULES = {
     "InputError": "ray_defense.core.errors",
     "Result": "ray_defense.reports.result",
     "RunError": "ray_defense.core.errors",
+    "UserModel": "ray_defense.pipeline.user_model",
     "override": "ray_defense.core.config",
 }
 

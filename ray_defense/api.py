@@ -15,11 +15,18 @@ from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
 from ray_defense.execution.placement import ANYWHERE, Placement
 from ray_defense.execution.protocols import Backend, Executor
+from ray_defense.execution.steps import make_steps
 from ray_defense.exports.export_audit import ExportPart, ExportSummary, export_audit
 from ray_defense.pipeline.plan import Plan, Until, plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
-from ray_defense.pipeline.run import defended_result_of, detection_of, result_of, run_plan
+from ray_defense.pipeline.run import (
+    defended_result_of,
+    detection_of,
+    plan_feature_map,
+    result_of,
+    run_plan,
+)
 from ray_defense.pipeline.validate import check_recipe
 from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from ray_defense.data.sources.protocol import Source
+    from ray_defense.models.protocol import Model
+    from ray_defense.pipeline.user_model import UserModel
     from ray_defense.reports.audit import Audit
     from ray_defense.stages.trained_model import ClassifierOfImages
     from ray_defense.studies.attack_strength import AttackStrength
@@ -145,6 +154,7 @@ def audit(
     quick: bool = False,
     power: Sequence[int] = (),
     seed: int = 0,
+    model: "str | Model | None" = None,
     settings: Mapping[str, Any] | None = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
@@ -167,6 +177,8 @@ def audit(
         power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
             and costs as much time as six more audits for each number.
         seed: Of all draws.
+        model: The network of the probe, by name ("resnet18", "torchvision:resnet50") or as a
+            configuration; None chooses it from the size of the images.
         settings: Of the source that reads a path, by name, such as {"label_column": "species"}.
         executor: See `Where`.
         backend: See `Where`.
@@ -179,6 +191,7 @@ def audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.data.image_sides import measured_side
+    from ray_defense.models.named_network import named_network
     from ray_defense.pipeline.audit import (
         MEMORY_FOLDER,
         STORE_FOLDER,
@@ -192,7 +205,11 @@ def audit(
     check_free(folder, _shown_data(data))
     source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
     chosen = AuditSettings(
-        quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
+        quick=quick,
+        size=None if size == "auto" else size,
+        power=tuple(power),
+        seed=seed,
+        network=named_network(model) if isinstance(model, str) else model,
     )
     num_samples = len(source.labels("train"))
     side = measured_side(source, num_samples)
@@ -205,6 +222,9 @@ def audit(
         if not all(cached):
             check_recipe(config)
         plan = run_plan(plan, opened_executor, "split")
+        feature_map = plan_feature_map(plan)
+        if feature_map is not None:
+            make_steps([feature_map], store, opened_executor)
         request = AuditRequest(
             data=_shown_data(data),
             command=command or f"ray_defense.audit({_shown_data(data)!r}, out={str(out)!r})",
@@ -268,6 +288,7 @@ def defend_audit(
     audit: str | Path,
     method: str,
     *,
+    model: "UserModel | None" = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
     placement: Placement = ANYWHERE,
@@ -279,6 +300,7 @@ def defend_audit(
         audit: The folder of the audit.
         method: "d_st" trains from scratch; "d_br" repairs a model that is trained on everything.
             A hyphen does as well.
+        model: A model of the user that "d_br" repairs in place of one that is trained.
         executor: See `Where`.
         backend: See `Where`.
         placement: See `Where`.
@@ -286,7 +308,8 @@ def defend_audit(
             {"d_st.epochs": 100}.
 
     Raises:
-        InputError: If there is no audit, or it is not what was written, or the method is unknown.
+        InputError: If there is no audit, or it is not what was written, or the method is unknown,
+            or the model is of another network or other classes.
         RunError: For work that could not be finished.
     """
     from ray_defense.core.config import from_plain
@@ -299,7 +322,12 @@ def defend_audit(
             f"the store of the audit {str(folder.root)!r} lies outside of it: audit the data again"
         )
     audited = from_plain(Recipe, folder.manifest["configuration"])
-    config = configured_recipe(with_defense(audited, method.replace("-", "_")), overrides)
+    defended = with_defense(audited, method)
+    if model is not None:
+        from ray_defense.pipeline.user_model import with_user_model
+
+        defended = with_user_model(defended, model, folder.class_names)
+    config = configured_recipe(defended, overrides)
     where = Where(folder.store, executor, backend, placement=placement)
     with _finished_plan(config, where, until="defended") as (_, plan):
         return defended_result_of(plan)

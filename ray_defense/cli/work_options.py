@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from ray_defense.cli.parser import CommandParser
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
-from ray_defense.core.progress import recording_events
 from ray_defense.execution.placement import ANYWHERE
 from ray_defense.execution.protocols import Backend
 
@@ -46,7 +45,7 @@ class WorkOptions:
     placements: tuple[str, ...]  # KEY=VALUE
     data_root: str | None
     quiet: bool
-    events: str | None = None  # a file
+    events: str | None = None  # a file, or where `event_sinks` sends them
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "WorkOptions":
@@ -71,6 +70,7 @@ class WorkOptions:
         Args:
             quiet: Whether no progress is shown even without --quiet.
         """
+        from ray_defense.cli.event_sinks import sending_events
         from ray_defense.cli.progress_display import showing_progress
 
         if self.data_root is not None:
@@ -89,7 +89,7 @@ class WorkOptions:
             )
         recording: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if self.events is not None:
-            recording = recording_events(Path(self.events))
+            recording = sending_events(self.events)
         with showing_progress(quiet=quiet), recording:
             yield
 
@@ -262,5 +262,8 @@ def add_work_options(parser: CommandParser, *, executor: bool = True, store: boo
     parser.add_argument("--data-root", metavar="DIR", help="folder of downloaded datasets")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument(
-        "--events", metavar="FILE", help="append each step of progress to a file, as JSON lines"
+        "--events",
+        metavar="PLACE",
+        help="send each step of progress to a file, as JSON lines, to tensorboard:DIR, or to "
+        "mlflow:DIR (or the URI of its server)",
     )

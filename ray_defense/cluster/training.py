@@ -74,7 +74,8 @@ class RayWorker:
 
     def report_epoch(self, number: int, metrics: Metrics) -> None:
         if self.rank == 0:
-            write_json(self.artifact.scratch / _PROGRESS, {"epoch": number})
+            progress = {"epoch": number, "metrics": metrics}
+            write_json(self.artifact.scratch / _PROGRESS, progress)
         self._on_epoch_end()
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -227,5 +228,7 @@ def _progress_followed(jobs: Sequence[TrainJob[Any]]) -> Iterator[None]:
 
 def _report_written_progress(job: TrainJob[Any]) -> None:
     with contextlib.suppress(OSError, json.JSONDecodeError):
-        epoch = read_json(job.artifact.scratch / _PROGRESS)["epoch"]
-        report_progress(job.artifact.stage, epoch, job.num_epochs)
+        progress = read_json(job.artifact.scratch / _PROGRESS)
+        report_progress(
+            job.artifact.stage, progress["epoch"], job.num_epochs, metrics=progress["metrics"]
+        )

@@ -65,7 +65,7 @@ class LocalWorker:
         return tensor
 
     def report_epoch(self, number: int, metrics: Metrics) -> None:
-        report_progress(self.artifact.stage, number, self.num_epochs)
+        report_progress(self.artifact.stage, number, self.num_epochs, metrics=metrics)
         if self._on_epoch_end is not None:
             self._on_epoch_end(self.artifact.stage, number, metrics)
 

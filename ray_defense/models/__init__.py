@@ -12,5 +12,6 @@ MODELS: Registry[type[Model]] = Registry(
         "resnet18": "resnet18.ResNet18",
         "resnet18_no_pool": "resnet18.ResNet18NoPool",
         "resnet18_imagenet": "resnet18.ResNet18ImageNet",
+        "torchvision": "torchvision_network.TorchvisionNetwork",
     },
 )

@@ -4,7 +4,14 @@ from torch import Tensor, nn
 
 
 class FeatureClassifier(nn.Module):
-    """A feature extractor and its linear classifier; `forward` gives both features and logits."""
+    """A feature extractor and its linear classifier; `forward` gives both features and logits.
+
+    Attributes:
+        head_name: What the classifier is called in the network that the extractor was made of, such
+            as "fc" in torchvision's ResNets; None where the network is ours alone.
+    """
+
+    head_name: str | None = None
 
     def __init__(self, extractor: nn.Module, classifier: nn.Linear):
         super().__init__()

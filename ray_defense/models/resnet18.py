@@ -56,4 +56,6 @@ def _build(num_classes: int, *, small_stem: bool, pool: bool) -> "FeatureClassif
         network.maxpool = nn.Identity()
     classifier = network.fc
     network.fc = nn.Identity()
-    return FeatureClassifier(network, classifier)
+    model = FeatureClassifier(network, classifier)
+    model.head_name = "fc"
+    return model

@@ -1,5 +1,6 @@
 """A model's weights as one safetensors file: no code in it, written whole or not at all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -20,8 +21,13 @@ def save_weights(path: Path, model: nn.Module) -> None:
     Raises:
         RunError: If a number is not finite: the training diverged.
     """
+    save_tensors(path, model.state_dict())
+
+
+def save_tensors(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Writes what `state_dict` of a model returned, as `save_weights` does."""
     tensors = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RunError(
                 f"the training diverged: {name!r} of {Path(path).name} holds numbers that are not "

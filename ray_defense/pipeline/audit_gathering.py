@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ray_defense.data.table_file import read_table
 from ray_defense.pipeline.audited_samples import AuditedSamples
 from ray_defense.pipeline.plan import Plan
+from ray_defense.pipeline.run import plan_feature_map
 from ray_defense.reports.audit import Audit
 from ray_defense.reports.audit_page import (
     MAX_PICTURES,
@@ -24,6 +26,7 @@ from ray_defense.reports.audit_page import (
     PointMap,
     SamplePictures,
 )
+from ray_defense.stages.feature_map import FEATURE_MAP_FILE
 
 if TYPE_CHECKING:
     from ray_defense.data.sources.protocol import Source
@@ -67,7 +70,7 @@ def gather_page(
         column_questions=_QUESTIONS,
         flagged=_flagged_samples(samples, original),
         transform="mirror image",
-        maps=_maps(samples),
+        maps=(*_maps_of_features(plan, samples), *_maps(samples)),
         duplicates=_duplicate_groups(samples),
         rejected=_file_notes(samples.rejected_rows()),
         conversions=_file_notes(samples.converted_rows()),
@@ -127,6 +130,31 @@ def _pictures_of(
         batch = original.read("train", index, index + 1)
         large = batch.images[0] if len(batch.images) else None
     return SamplePictures(large, working_SSC, working_SSC[:, ::-1])
+
+
+def _maps_of_features(plan: Plan, samples: AuditedSamples) -> tuple[PointMap, ...]:
+    """Returns the map of the probe's features, where there is a probe."""
+    step = plan_feature_map(plan)
+    if step is None or not step.artifact.exists:
+        return ()
+    table = read_table(step.artifact.path / FEATURE_MAP_FILE)
+    points_M2 = np.stack((table["x"].to_numpy(), table["y"].to_numpy()), axis=1)
+    is_flagged = samples.detection.columns["split"] == "flagged"
+    flagged_M = is_flagged[samples.dataset.locate(table["index"].to_numpy())]
+    counted = "Each point is a sample."
+    if len(points_M2) < len(samples.index):
+        counted = f"Each point is one of {len(points_M2):,} samples, flagged ones and a draw."
+    return (
+        PointMap(
+            title="Principal components of the features",
+            explanation=(
+                f"{counted} Samples that the probe sees alike lie close together; flagged samples "
+                "in a cluster of their own share something that the network has learned."
+            ),
+            points=points_M2,
+            flagged=flagged_M,
+        ),
+    )
 
 
 def _maps(samples: AuditedSamples) -> tuple[PointMap, ...]:

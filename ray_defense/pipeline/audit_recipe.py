@@ -3,17 +3,20 @@
 The rules look at the number and the size of the images alone, never at labels or scores.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from ray_defense.core.errors import look_up
+from ray_defense.core.errors import InputError, look_up
 from ray_defense.data.sources.protocol import Source
+from ray_defense.defenses import DEFENSES
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.grow import Grow
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.protocol import Detector
+from ray_defense.models.protocol import Model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
 from ray_defense.models.small_resnet_deep_stem import SmallResNetDeepStem
@@ -28,6 +31,7 @@ FEW_SAMPLES = 8000  # below, networks are trained in more folds, and on noisy vi
 _NOISE = 6.0  # of 255 levels
 _LABEL_SAMPLES = 80_000  # images that a network sees in all while it learns labels
 _MOST_EPOCHS = 40
+_OF_DEFENSES = ("defenses", "backdoored", "given")  # fields of a recipe that no audit has
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,15 @@ class AuditSettings:
         size: The side that images are resized to, in pixels; None chooses it from the data.
         power: How many canaries are planted in each copy; empty measures no power.
         seed: Of the run.
+        network: Of the probe; None chooses it from the size of the images. The networks of the
+            mirror filter and of growing are small ones of their own, which see where a pixel is.
     """
 
     quick: bool = False
     size: int | None = None
     power: tuple[int, ...] = ()
     seed: int = 0
+    network: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,11 @@ def plan_audit(
         num_samples: Training images.
         side: The median of their shorter sides in pixels; None where it is not known.
         settings: What the user decided.
+
+    Raises:
+        InputError: For a network whose features no detector of the audit can read.
     """
+    _check_network(settings)
     given_size: int = getattr(source, "size", SIZES[0])
     if settings.size is not None:
         size = settings.size
@@ -87,7 +98,7 @@ def plan_audit(
         name="audit",
         seed=settings.seed,
         source=sized,
-        probe=_probe(base.probe, num_samples, halvings),
+        probe=_probe(base.probe, num_samples, halvings, network=settings.network),
         detect=DetectConfig(_detectors(halvings, few=few, quick=settings.quick)),
         decide=_decision(base.decide, quick=settings.quick),
         canaries=CanaryConfig(sizes=settings.power),
@@ -100,6 +111,8 @@ def plan_audit(
         choices["training"] = (
             f"in more folds and on noisy views, since there are fewer than {FEW_SAMPLES:,} images"
         )
+    if settings.network is not None:
+        choices["probe"] = f"{_described(settings.network)} (as asked for)"
     if not settings.power:
         choices["power"] = "not measured"
     return AuditPlan(config, choices)
@@ -111,19 +124,33 @@ def with_defense(audited: Recipe, method: str) -> Recipe:
     Args:
         audited: The recipe of the audit.
         method: "d_st" trains a model from scratch; "d_br" trains one on everything first, which may
-            have the backdoor, and repairs it.
+            have the backdoor, and repairs it. A hyphen does as well.
 
     Raises:
         InputError: For another method.
     """
     base = folder()
-    defense: Any = look_up({unit.name: unit for unit in base.defenses}, "method", method)
+    defense: Any = look_up(
+        {unit.name: unit for unit in base.defenses}, "method", method.replace("-", "_")
+    )
     network = audited.probe.model
     if not defense.repairs:
         return replace(audited, defenses=(replace(defense, model=network),))
     backdoored = base.backdoored
     assert backdoored is not None  # the recipe for own images has all defenses
     return replace(audited, defenses=(defense,), backdoored=replace(backdoored, model=network))
+
+
+def divide_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the overrides of an audit, and those of the defense that trains on its split."""
+    of_audit = {}
+    of_defense = {}
+    for path, value in overrides.items():
+        if path.split(".")[0] in (*DEFENSES, *_OF_DEFENSES):
+            of_defense[path] = value
+        else:
+            of_audit[path] = value
+    return of_audit, of_defense
 
 
 def choose_size(side: int) -> int:
@@ -166,9 +193,39 @@ def _decision(decide: Any, *, quick: bool) -> Any:
     return decide
 
 
-def _probe(probe: ProbeConfig, num_samples: int, halvings: int) -> ProbeConfig:
-    network: Any = SmallResNet()
-    if halvings > 1:
-        network = SmallResNetDeepStem(num_halvings=halvings)
+def _probe(
+    probe: ProbeConfig, num_samples: int, halvings: int, network: Model | None
+) -> ProbeConfig:
+    if network is None:
+        network = SmallResNet()
+        if halvings > 1:
+            network = SmallResNetDeepStem(num_halvings=halvings)
     epochs = min(_MOST_EPOCHS, max(4, ceil(_LABEL_SAMPLES / max(1, num_samples))))
     return replace(probe, model=network, epochs=epochs)
+
+
+def _check_network(settings: AuditSettings) -> None:
+    """Raises InputError before the work for a network that FCT would refuse after it."""
+    network = settings.network
+    if network is None:
+        return
+    if settings.quick:
+        raise InputError(
+            f"a quick audit trains no probe, so the network {_described(network)} has no use: "
+            "leave --model or --quick out"
+        )
+    from ray_defense.models.residual_blocks import residual_blocks
+    from ray_defense.models.seeded import build_model
+
+    needed = FctDraws().num_earlier_blocks + 1
+    num_blocks = len(residual_blocks(build_model(network, 2, seed=0)))
+    if num_blocks < needed:
+        raise InputError(
+            f"the network {_described(network)} has {num_blocks} residual blocks, and FCT reads "
+            f"the last {needed}: choose a ResNet, such as torchvision:resnet50"
+        )
+
+
+def _described(network: Model) -> str:
+    architecture = getattr(network, "architecture", None)
+    return network.name if architecture is None else f"{network.name}:{architecture}"

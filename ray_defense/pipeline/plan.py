@@ -20,9 +20,11 @@ from ray_defense.stages.defend import BackdooredModel, defend_step
 from ray_defense.stages.detect import PlannedDetection, plan_detection
 from ray_defense.stages.detector_models import RecipeModels
 from ray_defense.stages.evaluation import EVALUATION, TrainedModel, evaluation_step
+from ray_defense.stages.given_model import given_step
 from ray_defense.stages.ingest import ingest_step
 from ray_defense.stages.poison import poison_step
 from ray_defense.stages.probe import probe_step
+from ray_defense.stages.repaired import REPAIRED, repaired_step
 from ray_defense.store.artifacts import Artifact, Store
 
 Until = Literal["evidence", "split", "defended", "evaluation", "report"]
@@ -49,6 +51,7 @@ class DefensePlan:
     split: Step
     backdoored: Step | None
     defenses: Mapping[str, Step]  # by name
+    repaired: Step | None  # a given model after its repair, as the user had it
 
     @property
     def evidence(self) -> Step:
@@ -75,6 +78,8 @@ class Plan(DefensePlan):
             if self.backdoored is not None:
                 on_path[BACKDOORED] = self.backdoored
             on_path.update(self.defenses)
+            if self.repaired is not None:
+                on_path[REPAIRED] = self.repaired
         if until in ("evaluation", "report"):
             on_path[EVALUATION] = self.evaluation
         return on_path
@@ -91,7 +96,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
     suspect = dataset.step
     backdoored = None
     repairable = None
-    if recipe.backdoored is not None:
+    if recipe.backdoored is not None and recipe.given is None:
         backdoored = backdoored_step(recipe.backdoored, suspect, context)
         repairable = BackdooredModel(backdoored, recipe.backdoored)
     shared = RecipeModels(recipe.probe, repairable)
@@ -110,6 +115,10 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         detectors=recipe.detect.detectors,
         power=power,
     )
+    if recipe.backdoored is not None and recipe.given is not None:
+        network = recipe.backdoored.model
+        backdoored = given_step(recipe.given, network, suspect, split, context=context)
+        repairable = BackdooredModel(backdoored, recipe.backdoored, recipe.given.normalization)
     defenses = {}
     for defense in recipe.defenses:
         defenses[defense.name] = defend_step(
@@ -124,8 +133,35 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         split=split,
         backdoored=backdoored,
         defenses=defenses,
+        repaired=_plan_repaired(
+            recipe, suspect, split, repairable=repairable, defenses=defenses, context=context
+        ),
     )
     return with_current_evaluation(defense_plan)
+
+
+def _plan_repaired(
+    recipe: Recipe,
+    suspect: Step,
+    split: Step,
+    *,
+    repairable: BackdooredModel | None,
+    defenses: Mapping[str, Step],
+    context: PlanContext,
+) -> Step | None:
+    """Returns the step that gives the user's model back; None where none is given or repaired."""
+    repairing = [defense.name for defense in recipe.defenses if defense.repairs]
+    if recipe.given is None or repairable is None or not repairing:
+        return None
+    return repaired_step(
+        recipe.given,
+        repairable.config.model,
+        suspect=suspect,
+        split=split,
+        backdoored=repairable.step,
+        defended=defenses[repairing[0]],
+        context=context,
+    )
 
 
 def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
@@ -153,13 +189,22 @@ def with_current_evaluation(plan: DefensePlan) -> Plan:
     """
     recipe = plan.recipe
     models = {}
+    normalization = None if recipe.given is None else recipe.given.normalization
     if plan.backdoored is not None and recipe.backdoored is not None:
         models[BACKDOORED] = TrainedModel(
-            plan.backdoored, recipe.backdoored.model, BACKDOORED_TITLE
+            plan.backdoored,
+            recipe.backdoored.model,
+            BACKDOORED_TITLE,
+            normalization=normalization,
         )
     for defense in recipe.defenses:
         network = defense.network(recipe.backdoored)
-        models[defense.name] = TrainedModel(plan.defenses[defense.name], network, defense.title)
+        models[defense.name] = TrainedModel(
+            plan.defenses[defense.name],
+            network,
+            defense.title,
+            normalization=normalization if defense.repairs else None,
+        )
     evaluation = evaluation_step(
         recipe.evaluation,
         plan.dataset.step,

@@ -20,6 +20,7 @@ from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE
 from ray_defense.stages.canaries import CanaryConfig
 from ray_defense.stages.detect import DetectConfig
 from ray_defense.stages.evaluation import EvaluationConfig
+from ray_defense.stages.given_model import GivenModel
 from ray_defense.stages.ingest import IngestConfig
 from ray_defense.stages.poison import PoisonConfig
 from ray_defense.training.normalization import NORMALIZATIONS, Normalization
@@ -31,7 +32,9 @@ class Recipe:
     """A complete configuration.
 
     Without an attack the source is taken as it is, and there is no truth to compare with. Without
-    `backdoored` only the scores and the split are wanted, and what needs no backdoored model.
+    `backdoored` only the scores and the split are wanted, and what needs no backdoored model. With
+    `given` the backdoored model is a file of the user and is not trained; `backdoored` then says
+    which network it is, and how its images are augmented while it is repaired.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Recipe:
     decide: Any = choice(DECISIONS, default=Fractions())
     canaries: CanaryConfig = CanaryConfig(sizes=())
     backdoored: SupervisedConfig | None = SupervisedConfig()
+    given: GivenModel | None = None
     defenses: tuple[Defense, ...] = choice(DEFENSES, default=(BackdoorRemoval(), SecureTraining()))
     evaluation: EvaluationConfig = EvaluationConfig()
 

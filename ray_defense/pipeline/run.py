@@ -1,13 +1,20 @@
 """Runs a plan: makes what the store does not hold of it, up to some point."""
 
+from dataclasses import replace
 from typing import Any
 
+from ray_defense.data.text import shortened
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step, make_steps
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.pipeline.plan import Plan, Until, with_current_evaluation
+from ray_defense.pipeline.user_model import load_line
 from ray_defense.reports.detection import Detection
 from ray_defense.reports.result import DefendedResult, Result
+from ray_defense.stages.detector_models import CROSS_ENTROPY_PROBE
+from ray_defense.stages.feature_map import feature_map_step
+from ray_defense.stages.probe import PROBE
+from ray_defense.stages.repaired import REPAIRED
 from ray_defense.stages.report import REPORT, REPORT_FILE, report_step
 from ray_defense.stages.summary import notes_of, summarize_run, useless_models
 from ray_defense.store.artifacts import Artifact
@@ -50,6 +57,21 @@ def plan_report(plan: Plan) -> Step:
         needs=plan.steps("evaluation"),
         context=plan.context,
     )
+
+
+def plan_feature_map(plan: Plan) -> Step | None:
+    """Returns the step that maps the features of the probe; None where no detector has a probe."""
+    for role in (CROSS_ENTROPY_PROBE, PROBE):
+        probe = plan.detection.steps.get(role)
+        if probe is not None:
+            return feature_map_step(
+                plan.recipe.probe.model,
+                probe,
+                plan.dataset.step,
+                split=plan.split,
+                context=plan.context,
+            )
+    return None
 
 
 def result_of(plan: Plan) -> Result:
@@ -121,10 +143,39 @@ def defended_result_of(plan: Plan) -> DefendedResult:
         if model not in useless:
             files[model] = str(artifacts[model].path / WEIGHTS)
     recipe = plan.recipe
-    return DefendedResult(
+    result = DefendedResult(
         recipe=recipe.name,
         seed=recipe.seed,
         counts=counts,
         files=files,
         notes=notes_of(artifacts),
+    )
+    return result if plan.repaired is None else _with_repaired(result, plan)
+
+
+def _with_repaired(result: DefendedResult, plan: Plan) -> DefendedResult:
+    """Returns a result with what became of the model that the user gave."""
+    from ray_defense.data.suspect_dataset import SuspectDataset
+    from ray_defense.stages.agreement import agreement_in_words
+
+    assert plan.repaired is not None and plan.recipe.backdoored is not None
+    artifact = plan.repaired.artifact
+    metrics = read_checked_json(artifact.path / "metrics.json")
+    dataset = SuspectDataset(plan.dataset.step.artifact.path)
+    assert plan.recipe.given is not None
+    names = [dataset.class_names[label] for label in plan.recipe.given.class_order]
+    names = names or list(dataset.class_names)
+    sentences = [
+        f"the classes of the model are, in its order: {shortened(', '.join(names))}",
+        agreement_in_words((metrics["before"], metrics["after"]), result.counts),
+    ]
+    is_of_use = any(defense in result.files for defense in plan.defenses)
+    if not is_of_use:
+        return replace(result, sentences=sentences)
+    file = artifact.path / WEIGHTS
+    return replace(
+        result,
+        files={**result.files, REPAIRED: str(file)},
+        sentences=sentences,
+        load_line=load_line(plan.recipe.backdoored.model, file, len(names)),
     )

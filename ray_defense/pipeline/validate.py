@@ -30,6 +30,8 @@ def check_recipe(recipe: Recipe) -> None:
                 f"{defense.name} repairs the backdoored model: set backdoored, or leave "
                 f"{defense.name} out with --set {defense.name}=none"
             )
+    if recipe.given is not None and recipe.backdoored is None:
+        raise InputError("given is a model without a network: set backdoored.model")
     _check_batches(recipe)
 
 

@@ -47,6 +47,8 @@ class DefendedResult:
     counts: dict[str, int]  # of the split: trusted, flagged, uncertain
     files: dict[str, str]  # path of the split and of each model that is of use
     notes: list[str]  # what a reader should doubt
+    sentences: list[str] = field(default_factory=list)  # what became of a model of the user
+    load_line: str = ""  # the Python that loads it, repaired, into the user's own network
 
 
 @dataclass(frozen=True)

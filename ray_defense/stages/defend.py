@@ -9,6 +9,7 @@ from ray_defense.execution.steps import Step, TrainingWork
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.store.artifacts import Artifact
+from ray_defense.training.normalization import Normalization
 from ray_defense.training.settings import SupervisedConfig
 
 
@@ -18,6 +19,7 @@ class BackdooredModel:
 
     step: Step
     config: SupervisedConfig
+    normalization: Normalization | None = None  # None: that of the plan
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def defend_step(
     """
     needs = {"suspect": suspect, "split": split}
     repaired = None
+    normalization = context.normalization
     if defense.repairs:
         if backdoored is None:
             raise InputError(
@@ -58,8 +61,9 @@ def defend_step(
             )
         repaired = backdoored
         needs["backdoored"] = backdoored.step
+        normalization = backdoored.normalization or normalization
     artifact = context.locate(
-        defense.name, defense.version, defense, needs, normalization=context.normalization
+        defense.name, defense.version, defense, needs, normalization=normalization
     )
     inputs = DefenseInputs(
         seed=context.seed,
@@ -67,7 +71,7 @@ def defend_step(
         split=split.artifact,
         backdoored=None if repaired is None else repaired.step.artifact,
         backdoored_config=None if repaired is None else repaired.config,
-        normalization=context.normalization,
+        normalization=normalization,
     )
     job = TrainJob(
         program=_train,

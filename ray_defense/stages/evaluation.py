@@ -57,6 +57,7 @@ class TrainedModel:
     step: Step
     network: Model
     title: str  # how tables and reports call the model
+    normalization: Normalization | None = None  # None: that of the plan
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class MeasuredModel:
     artifact: Artifact
     network: Model
     title: str
+    normalization: Normalization
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,6 @@ class EvaluationInputs:
     source: Source
     identity: str  # of the test files when the evaluation was planned
     attack: PreparedAttack | None
-    normalization: Normalization
 
 
 def evaluation_step(
@@ -128,7 +129,10 @@ def evaluation_step(
     )
     measured = {}
     for name, model in models.items():
-        measured[name] = MeasuredModel(model.step.artifact, model.network, model.title)
+        normalization = model.normalization or context.normalization
+        measured[name] = MeasuredModel(
+            model.step.artifact, model.network, model.title, normalization=normalization
+        )
     inputs = EvaluationInputs(
         config=config,
         seed=context.seed,
@@ -138,7 +142,6 @@ def evaluation_step(
         source=source,
         identity=identity,
         attack=attack,
-        normalization=context.normalization,
     )
     function = partial(_evaluate, inputs, context.store)
     return Step(artifact, needs=tuple(needs.values()), work=FunctionWork(function))
@@ -193,7 +196,7 @@ def _measure_models(
             source=inputs.source,
             num_classes=num_classes,
             attack=inputs.attack,
-            normalization=inputs.normalization,
+            normalization=model.normalization,
             batch_size=inputs.config.batch_size,
             num_threads=inputs.config.cpus,
             relapse=relapse,

@@ -27,12 +27,24 @@ def why_useless(name: str, model: Artifact, trusted_class_counts: Sequence[int])
     num_trusted = sum(trusted_class_counts)
     if accuracy is None or not num_trusted:
         return None
-    most_frequent = max(trusted_class_counts) / num_trusted
-    needed = min(_ENOUGH, _TIMES_CHANCE * most_frequent)
-    if accuracy >= needed:
+    needed = least_accuracy(trusted_class_counts)
+    if needed is None or accuracy >= needed:
         return None
+    most_frequent = max(trusted_class_counts) / num_trusted
     return (
         f"{name} predicts only {accuracy:.0%} of the labels of its trusted samples, and always "
         f"naming the most frequent class would predict {most_frequent:.0%}: do not use this model; "
         "bring more images, or train it longer"
     )
+
+
+def least_accuracy(trusted_class_counts: Sequence[int]) -> float | None:
+    """Returns the share of trusted labels that a model of use predicts at least.
+
+    Args:
+        trusted_class_counts: The trusted samples of each class; None comes of no sample at all.
+    """
+    num_trusted = sum(trusted_class_counts)
+    if not num_trusted:
+        return None
+    return min(_ENOUGH, _TIMES_CHANCE * max(trusted_class_counts) / num_trusted)

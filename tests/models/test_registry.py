@@ -16,6 +16,7 @@ NUM_WEIGHTS = {
     "resnet18": 11_173_962,
     "resnet18_no_pool": 11_173_962,
     "resnet18_imagenet": 11_181_642,
+    "torchvision": 11_181_642,  # its default is ResNet-18
 }
 
 # Pixels a side of the last block's output, for an image of 32.
@@ -26,6 +27,7 @@ LAST_SIDES = {
     "resnet18": 2,
     "resnet18_no_pool": 4,
     "resnet18_imagenet": 1,
+    "torchvision": 1,
 }
 
 

@@ -4,12 +4,15 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.digits import Digits
+from ray_defense.models.resnet18 import ResNet18
+from ray_defense.models.torchvision_network import TorchvisionNetwork
 from ray_defense.pipeline.audit_recipe import (
     FEW_SAMPLES,
     SIZES,
     AuditSettings,
     choose_halvings,
     choose_size,
+    divide_overrides,
     plan_audit,
 )
 from ray_defense.pipeline.recipe import Recipe
@@ -65,3 +68,36 @@ def test_what_the_user_decides_is_used_and_said() -> None:
     assert "power" not in planned.choices
     with pytest.raises(InputError):
         plan_audit(Digits(), 9000, 32, AuditSettings(size=4))
+
+
+def test_the_network_that_is_asked_for_is_that_of_the_probe_alone() -> None:
+    asked = AuditSettings(network=TorchvisionNetwork("resnet34"))
+    planned = plan_audit(Digits(), 9000, 32, asked)
+    assert planned.recipe.probe.model == TorchvisionNetwork("resnet34")
+    assert planned.choices["probe"] == "torchvision:resnet34 (as asked for)"
+    assert planned.recipe.detect == recipe_of(9000, 32, AuditSettings()).detect
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (AuditSettings(network=ResNet18(), quick=True), "leave --model or --quick out"),
+        (
+            AuditSettings(network=TorchvisionNetwork("mobilenet_v3_small")),
+            "torchvision:mobilenet_v3_small has 0 residual blocks, and FCT reads the last 3",
+        ),
+    ],
+)
+def test_a_network_that_no_detector_can_read_is_refused_before_the_work(
+    settings: AuditSettings, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_audit(Digits(), 9000, 32, settings)
+
+
+def test_overrides_go_to_the_audit_or_to_the_defense_by_the_field_they_begin_with() -> None:
+    of_audit, of_defense = divide_overrides(
+        {"probe.epochs": "4", "d_st.epochs": "3", "backdoored.epochs": "2", "detect.fct.draws": "1"}
+    )
+    assert set(of_audit) == {"probe.epochs", "detect.fct.draws"}
+    assert set(of_defense) == {"d_st.epochs", "backdoored.epochs"}

@@ -12,7 +12,12 @@ PACKAGE = ROOT / "ray_defense"
 READERS = {
     "read_table": {"data/table_file.py", "data/suspect_dataset.py", "store/truth.py"},
     "ParquetFile": {"data/sources/parquet_rows.py", "exports/audit_folder.py"},
-    "load": {"execution/checkpoint.py", "stages/attacker/picture.py", "studies/score_trace.py"},
+    "load": {
+        "execution/checkpoint.py",
+        "stages/attacker/picture.py",
+        "stages/model_file.py",  # of a user
+        "studies/score_trace.py",
+    },
     "BetonFile": {"data/suspect_dataset.py"},
     # The readers themselves, lists of files, which are sealed, files of audits, and text that is
     # no file of ours.
@@ -43,8 +48,11 @@ READERS = {
         "defenses/protocol.py",
         "detectors/clean_unlearning.py",
         "detectors/feature_scorer.py",
+        "stages/agreement.py",  # of an artifact under way, before it is published
+        "stages/feature_map.py",
         "stages/attacker/surrogate.py",
         "stages/model_rates.py",
+        "stages/repaired.py",
         "stages/trained_model.py",
     },
     "load_weights": {

@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ray_defense.cli.data_options import add_data_options, data_arguments
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import WorkOptions, add_work_options
 from ray_defense.core.errors import InputError
@@ -14,36 +14,17 @@ from ray_defense.core.errors import InputError
 if TYPE_CHECKING:
     from ray_defense.reports.audit import Audit
 
-DEFAULT_OUT = "./audit"
-
-
-# Fields of the sources that a user may have to name before the data can be read at all.
-_SOURCE_OPTIONS = (
-    ("--image-column", "NAME", "the column, or array, of images or of their paths"),
-    ("--label-column", "NAME", "the column, or array, of labels"),
-    ("--classes", "DEPTH", "of class folders: top, leaf or auto"),
-    ("--layout", "KIND", "of a folder: splits, classes or auto"),
-    ("--follow-links-below", "DIR", "read links of class folders that lead to what is below it"),
-    ("--max-pixels", "N", "of an image before it is resized"),
-)
-
 
 class AuditCommand:
     """Prints the verdict first; its exit code is 0 without evidence, 10 with it, 20 for neither."""
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("data", metavar="DATA", help="a folder or file of labeled images")
+        add_data_options(parser)
         parser.add_argument(
-            "--out", default=DEFAULT_OUT, metavar="DIR", help="the folder of the audit"
-        )
-        parser.add_argument(
-            "--quick", action="store_true", help="use only the fastest detectors, trained shortly"
-        )
-        parser.add_argument(
-            "--size",
-            default="auto",
-            metavar="PIXELS",
-            help="the side that images are resized to; auto: chosen from the data",
+            "--model",
+            metavar="NAME",
+            help="the network of the probe: resnet18, or torchvision:resnet50; else by the size",
         )
         parser.add_argument(
             "--power",
@@ -51,8 +32,6 @@ class AuditCommand:
             metavar="N,N",
             help="plant so many canaries in copies and say how many were found: 50, or 20,100",
         )
-        for option, metavar, text in _SOURCE_OPTIONS:
-            parser.add_argument(option, metavar=metavar, help=text)
         parser.add_argument("--seed", type=int, default=0, help="of all draws")
         parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
         add_work_options(parser, store=False)
@@ -68,14 +47,12 @@ class AuditCommand:
             where.pop("store")
             audit = api.audit(
                 options.data,
-                out=options.out,
-                size=_parse_size(options.size),
-                quick=options.quick,
                 power=_parse_sizes(options.power),
                 seed=options.seed,
-                settings=_source_settings(options),
+                model=options.model,
                 overrides=work.overrides(),
                 command=shlex.join(["ray-defense", *sys.argv[1:]]),
+                **data_arguments(options),
                 **where,
             )
         if options.json:
@@ -83,24 +60,6 @@ class AuditCommand:
         else:
             print_audit(audit)
         return audit.exit_code
-
-
-def _source_settings(options: argparse.Namespace) -> dict[str, str]:
-    settings = {}
-    for option, _, _ in _SOURCE_OPTIONS:
-        name = option[2:].replace("-", "_")
-        value = getattr(options, name)
-        if value is not None:
-            settings[name] = os.path.abspath(value) if name == "follow_links_below" else value
-    return settings
-
-
-def _parse_size(text: str) -> Any:
-    if text == "auto":
-        return text
-    if not text.isascii() or not text.isdigit():
-        raise InputError(f"--size needs a number of pixels or auto, not {text!r}")
-    return int(text)
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:
