@@ -7,12 +7,14 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from ray_defense.core.errors import InputError
+from ray_defense.core.plain_types import mismatch_of
 from ray_defense.data.text import encodable, shortened
+from ray_defense.detectors.decision.verdict import Verdict
 
 AUDIT_MANIFEST = "manifest.json"
 AUDIT_TABLE = "audit.parquet"
@@ -35,6 +37,7 @@ _MANIFEST_TYPES: dict[str, Any] = {
 # Decoded, a table of an audit takes more than the file, and a bomb takes a thousand times it.
 _MIN_TABLE_BYTES = 2**28
 _MAX_TABLE_GROWTH = 100
+_VERDICT_READ = ("verdict", "num_flagged", "num_poisoned", "labels_suspected")
 _COLUMNS = ("file", "class", "label", "index", "split", "rank", "score")
 
 
@@ -71,9 +74,7 @@ class AuditFolder:
                     f"{damage}: restore what the audit wrote, or audit the data again "
                     f"(ray-defense verify {shortened(encodable(str(path)))} names every change)"
                 )
-        verdict = json.loads(read_small_file(root / AUDIT_VERDICT))
-        if not isinstance(verdict, dict):
-            raise _malformed(root / AUDIT_VERDICT, "is no object")
+        verdict = _read_verdict(root / AUDIT_VERDICT, len(manifest["class_names"]))
         columns = _read_table(root / AUDIT_TABLE)
         if len(columns["index"]) != manifest["num_samples"]:
             raise _malformed(
@@ -141,12 +142,7 @@ def read_audit_manifest(root: Path) -> dict[str, Any]:
             f"no audit in {shortened(encodable(str(root)))!r}: name the folder that "
             f"ray-defense audit wrote, with {AUDIT_MANIFEST}"
         )
-    try:
-        manifest = json.loads(read_small_file(path))
-    except (ValueError, RecursionError) as error:
-        raise _malformed(path, f"is no JSON ({shortened(error, 100)})") from None
-    if not isinstance(manifest, dict):
-        raise _malformed(path, "is no object")
+    manifest = _read_object(path)
     for name, kind in _MANIFEST_TYPES.items():
         if type(manifest.get(name)) is not kind:
             raise _malformed(path, f"has no {name}")
@@ -200,6 +196,32 @@ def read_small_file(path: Path) -> bytes:
     if len(data) > _MAX_JSON_BYTES:
         raise _malformed(path, f"has more than {_MAX_JSON_BYTES} bytes")
     return data
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file."""
+    try:
+        value = json.loads(read_small_file(path))
+    except (ValueError, RecursionError) as error:
+        raise _malformed(path, f"is no JSON ({shortened(error, 100)})") from None
+    if not isinstance(value, dict):
+        raise _malformed(path, "is no object")
+    return value
+
+
+def _read_verdict(path: Path, num_classes: int) -> dict[str, Any]:
+    """Returns the content of `verdict.json`, of which what is read here has the right types."""
+    verdict = _read_object(path)
+    hints = get_type_hints(Verdict)
+    for key in _VERDICT_READ:
+        found: str | None = f"{key} is missing"
+        if key in verdict:
+            found = mismatch_of(hints[key], verdict[key], key)
+        if found is not None:
+            raise _malformed(path, f"is no verdict of this version ({shortened(found, 100)})")
+    if not all(0 <= label < num_classes for label in verdict["labels_suspected"]):
+        raise _malformed(path, "suspects a label that is no class")
+    return verdict
 
 
 def _read_table(path: Path) -> dict[str, np.ndarray]:

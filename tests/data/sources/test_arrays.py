@@ -182,3 +182,14 @@ def test_a_path_to_nothing_is_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"garbage")
     with pytest.raises(InputError, match="no header of an array"):
         Arrays(str(tmp_path / "a.npy")).info()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_names_that_are_no_unicode_are_refused(tmp_path, order):
+    names = np.array(["cat", "dog"] * 3).astype(f"{order}U3")
+    data = names.view(f"{order}u4").copy()
+    data[0] = 0x110000  # a text of Python that no codec takes
+    np.save(tmp_path / "images.npy", PIXELS)
+    np.save(tmp_path / "labels.npy", data.view(names.dtype))
+    with pytest.raises(InputError, match="no Unicode"):
+        Arrays(str(tmp_path)).info()
