@@ -38,6 +38,7 @@ from ray_defense.data.sources.table import Table
 from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
 from ray_defense.data.table_file import read_sealed_table, write_sealed_table
+from ray_defense.decoding.heif_layout import heif_formats
 from ray_defense.execution.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
@@ -109,6 +110,11 @@ def layout_seeds(folder: Path) -> list[Seed]:
     depth = Image.fromarray(second)
     Image.fromarray(first).save(photograph, "MPO", save_all=True, append_images=[depth])
     encoded.append(photograph.getvalue())
+    if heif_formats():
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        encoded += [_encoded(first, name, quality=90) for name in heif_formats()]
     return _seeds_of_images(folder, encoded)
 
 

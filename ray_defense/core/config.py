@@ -8,7 +8,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +94,21 @@ def override(config: Config, path: str, value: Any) -> Config:
     """
     new: Config = _override_at(config, path.split("."), path, value)
     return new
+
+
+def override_all(config: Config, assignments: Iterable[tuple[str, Any]]) -> Config:
+    """Returns a copy of a configuration with several values replaced, in whatever order they come.
+
+    A unit is chosen before fields of it are set, so that `source=parquet` behind `source.path=IN`
+    does not drop the path. Of two values for one path the later one counts.
+
+    Args:
+        config: A frozen dataclass.
+        assignments: Path and value of each, as `override` takes them.
+    """
+    for path, value in sorted(assignments, key=lambda assignment: assignment[0].count(".")):
+        config = override(config, path, value)
+    return config
 
 
 def _described_at(kind: Any, plain: Any, path: str) -> Any:

@@ -38,6 +38,7 @@ _MANIFEST_TYPES: dict[str, Any] = {
 _MIN_TABLE_BYTES = 2**28
 _MAX_TABLE_GROWTH = 100
 _VERDICT_READ = ("verdict", "num_flagged", "num_poisoned", "labels_suspected")
+_NUM_NAMED = 5  # classes that a message names
 _COLUMNS = ("file", "class", "label", "index", "split", "rank", "score")
 
 
@@ -81,6 +82,8 @@ class AuditFolder:
                 root / AUDIT_TABLE,
                 f"has {len(columns['index'])} rows and not {manifest['num_samples']}",
             )
+        if columns["label"].max() >= len(manifest["class_names"]):
+            raise _malformed(root / AUDIT_TABLE, "has a label that is no class")
         return cls(root, manifest, verdict, columns=columns)
 
     @property
@@ -122,6 +125,21 @@ class AuditFolder:
         is_member = split != "flagged" if part == "kept" else split == part
         positions: np.ndarray = np.flatnonzero(is_member)
         return positions
+
+
+def check_trusted_classes(audit: AuditFolder) -> None:
+    """Raises InputError if some class has no trusted sample: a defense would lose the class."""
+    labels = audit.columns["label"]
+    lost = np.setdiff1d(labels, labels[audit.members("trusted")])
+    if len(lost):
+        names = audit.class_names
+        named = [repr(shortened(names[label], 40)) for label in lost[:_NUM_NAMED] if label >= 0]
+        more = ", ..." if len(lost) > _NUM_NAMED else ""
+        raise InputError(
+            f"{len(lost)} of {len(names)} classes have no trusted sample ({', '.join(named)}"
+            f"{more}), and a defended model would lose them: add samples of them, or leave them "
+            "out, and audit again"
+        )
 
 
 def is_audit_folder(path: str | Path) -> bool:
