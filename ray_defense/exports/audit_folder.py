@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -174,9 +174,19 @@ def read_audit_manifest(root: Path) -> dict[str, Any]:
     names = manifest["class_names"]
     if not names or not all(isinstance(name, str) for name in names):
         raise _malformed(path, "has no class_names")
-    if "\0" in manifest["store"] or any("\0" in str(v) for v in manifest["artifacts"].values()):
-        raise _malformed(path, "has a path with a zero byte")
+    for place in (manifest["store"], *manifest["artifacts"].values()):
+        if not _is_inside(place):
+            shown = shortened(encodable(str(place)), 100)
+            raise _malformed(path, f"names {shown!r}, a place outside of the audit")
     return manifest
+
+
+def _is_inside(place: object) -> bool:
+    """Returns whether a place in a manifest is below the audit, which may be somebody else's."""
+    if not isinstance(place, str) or not place or "\0" in place or "://" in place:
+        return False
+    path = PurePosixPath(place)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def damage_of(root: Path, name: str, digest: str) -> str | None:

@@ -68,9 +68,8 @@ def verify_audit(path: str | Path, *, rehash: bool = False) -> Verification:
 
 
 def _verify_store_of(root: Path, manifest: dict[str, Any], result: Verification) -> None:
-    location = manifest["store"]
     try:
-        in_store = verify_store(location if "://" in location else root / location)
+        in_store = verify_store(root / manifest["store"])
     except (InputError, RunError) as error:
         result.damages.append(f"the store of the audit cannot be read: {error}")
         return

@@ -120,7 +120,7 @@ def test_a_store_that_is_gone_is_said(photos_audit: SmallAudit):
         ({"num_samples": 3}, "has 16 rows and not 3"),
         ({"class_names": [1]}, "has no class_names"),
         ({"class_names": []}, "has no class_names"),
-        ({"store": "a\0b"}, "zero byte"),
+        ({"store": "a\0b"}, "a place outside of the audit"),
     ],
     ids=range(14),
 )
@@ -203,3 +203,15 @@ def test_a_defense_that_would_lose_a_class_is_refused(photos_audit: SmallAudit):
     set_column(photos_audit, "split", parts)
     with pytest.raises(InputError, match=r"1 of 2 classes have no trusted sample \('dog'\)"):
         defend_audit(photos_audit.root, "d-st")
+
+
+@pytest.mark.parametrize("place", ["s3://elsewhere/store", "/etc", "../store", "store/../..", ""])
+def test_an_audit_of_somebody_else_leads_nowhere_else(photos_audit: SmallAudit, place: str):
+    """Its manifest named a bucket or a folder of this machine, and `verify` read it."""
+    honest = photos_audit.manifest()
+    for changes in ({"store": place}, {"artifacts": {**honest["artifacts"], "ingest": place}}):
+        photos_audit.change_manifest(**{**honest, **changes})
+        with pytest.raises(InputError, match="a place outside of the audit"):
+            AuditFolder.open(photos_audit.root)
+        (damage,) = verify_audit(photos_audit.root).damages
+        assert "a place outside of the audit" in damage
