@@ -7,7 +7,8 @@ import pytest
 from ray_defense.cli.main import main
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_json
-from ray_defense.pipeline.audit import check_free
+from ray_defense.pipeline.audit import check_free, places_of
+from ray_defense.store.artifacts import Store
 from tests.support.source_files import write_class_folders
 
 
@@ -60,3 +61,13 @@ def test_row_input_22_the_folder_of_another_audit_is_refused_with_the_difference
     with pytest.raises(InputError, match="holds the audit of 'other': name another"):
         check_free(tmp_path, "data")
     check_free(tmp_path, "other")
+
+
+def test_the_places_of_artifacts_lie_in_the_audit_also_where_a_link_leads_to_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = Store(tmp_path / "link" / "audit" / "store")
+    artifact = store.locate("ingest", 1, {}, {})
+    assert places_of({"ingest": artifact}) == {"ingest": f"store/ingest/{artifact.key}"}
