@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ray_defense.attacks.protocol import Attack
-from ray_defense.core.config import override
+from ray_defense.core.config import override_all
 from ray_defense.core.errors import InputError, unknown_name
 from ray_defense.core.files import json_bytes
 from ray_defense.execution.on_demand import ExecutorOnDemand
@@ -313,7 +313,7 @@ def defend_audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.core.config import from_plain
-    from ray_defense.exports.audit_folder import AuditFolder
+    from ray_defense.exports.audit_folder import AuditFolder, check_trusted_classes
     from ray_defense.pipeline.audit_recipe import with_defense
 
     folder = AuditFolder.open(audit)
@@ -321,6 +321,7 @@ def defend_audit(
         raise InputError(
             f"the store of the audit {str(folder.root)!r} lies outside of it: audit the data again"
         )
+    check_trusted_classes(folder)
     audited = from_plain(Recipe, folder.manifest["configuration"])
     defended = with_defense(audited, method)
     if model is not None:
@@ -585,9 +586,7 @@ def configured_recipe(recipe: str | Recipe, overrides: Mapping[str, Any] | None 
         InputError: For an unknown name or path, or a value that does not fit.
     """
     config = named_recipe(recipe) if isinstance(recipe, str) else recipe
-    for path, value in (overrides or {}).items():
-        config = override(config, path, value)
-    return config
+    return override_all(config, (overrides or {}).items())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
-"""Reads mutants of honest files: images, Parquet, .beton and archives, or every file of a store.
+"""Reads mutants of honest files.
 
-    python -m benchmarks.fuzz inputs --mutants 100000
-    python -m benchmarks.fuzz store --mutants 10000
+    python -m benchmarks.fuzz inputs    # images, Parquet, .beton, archives of CIFAR
+    python -m benchmarks.fuzz forms     # tables, arrays, archives, configurations, layouts
+    python -m benchmarks.fuzz audits    # the files of an audit, as the other commands read them
+    python -m benchmarks.fuzz store     # every file of a store
 
 A mutant is refused, read as the same, or read as something else. It is a failure if it ends in an
 error that is not the product's own, hangs, or crashes the process; for a file of the store also if
@@ -15,16 +17,22 @@ from typing import Any
 
 from benchmarks.fuzz.campaign import run_campaign
 from benchmarks.fuzz.forked import LIMIT_BYTES, LIMIT_S
-from benchmarks.fuzz.targets import INPUT_TARGETS, STORE_TARGETS, Target
+from benchmarks.fuzz.seed import Target
+from benchmarks.fuzz.targets import AUDIT_TARGETS, FORM_TARGETS, INPUT_TARGETS, STORE_TARGETS
 from benchmarks.support import open_study, study_parser
 
 MODULE = "benchmarks.fuzz"
-TARGETS = {"inputs": INPUT_TARGETS, "store": STORE_TARGETS}
+TARGETS = {
+    "inputs": INPUT_TARGETS,
+    "forms": FORM_TARGETS,
+    "audits": AUDIT_TARGETS,
+    "store": STORE_TARGETS,
+}
 
 
-def measure_target(target: Target, num_mutants: int, seed: int) -> dict[str, Any]:
+def measure_target(target: Target, num_mutants: int | None, seed: int) -> dict[str, Any]:
     """Returns the result of a campaign as plain data."""
-    result = run_campaign(target, num_mutants, seed)
+    result = run_campaign(target, num_mutants or target.num_mutants, seed)
     return {**result.plain(), "num_failures": result.failures(target.of_store)}
 
 
@@ -33,7 +41,7 @@ def command_parser() -> argparse.ArgumentParser:
     parser = study_parser(MODULE, __doc__)
     parser.add_argument("kind", choices=sorted(TARGETS), help="of the files")
     parser.add_argument(
-        "--mutants", type=int, default=10_000, help="of each kind of file (default: 10000)"
+        "--mutants", type=int, help="of each kind of file (default: 100000, or 10000 if slow)"
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser

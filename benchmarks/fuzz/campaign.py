@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmarks.fuzz.forked import Outcome, ProcessUse, outcomes_of
 from benchmarks.fuzz.mutate import mutate
-from benchmarks.fuzz.targets import REFUSALS, Seed, Target
+from benchmarks.fuzz.seed import Seed, Target
+from benchmarks.fuzz.targets import REFUSALS
 from ray_defense.core.errors import RayDefenseError
 
 _NUM_EXAMPLES = 5  # of each kind of failure that are kept

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 LIMIT_S = 10  # for one mutant
 LIMIT_BYTES = 3 * 2**30  # of address space beyond what the process has when it starts
-_CHUNK = 200  # mutants of one process
+_CHUNK = 1000  # mutants of one process
 _LENGTH = struct.Struct("<I")
 
 

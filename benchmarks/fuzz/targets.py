@@ -6,7 +6,6 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,13 @@ import torch
 import yaml
 from PIL import Image
 
+from benchmarks.fuzz.audit_seeds import (
+    audit_manifest_seeds,
+    audit_table_seeds,
+    audit_verdict_seeds,
+    result_seeds,
+)
+from benchmarks.fuzz.seed import Seed, Target, digest
 from ray_defense.core.config import to_plain
 from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.data.decode import FORMATS, DecodeError, decode_image
@@ -32,8 +38,8 @@ from ray_defense.data.sources.table import Table
 from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
 from ray_defense.data.table_file import read_sealed_table, write_sealed_table
+from ray_defense.decoding.heif_layout import heif_formats
 from ray_defense.execution.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from ray_defense.exports.audit_folder import AuditFolder
 from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.weights import load_model, save_weights
@@ -47,38 +53,10 @@ from ray_defense.store.truth import Truth, seal, unseal
 _SIZE = 32
 _NUM_IMAGES = 12
 _NUM_CLASSES = 3
+_NUM_ROWS = 6  # of a table
+_FEW = 10_000  # mutants of what takes some milliseconds each
 _MODEL = SmallResNet(width=8)
 _RECORDS = RecordFormat(train=("train.bin",), test=("test.bin",), label_bytes=1)
-
-
-@dataclass(frozen=True)
-class Seed:
-    """An honest file, and how the product reads it."""
-
-    path: Path  # where the product looks for it; mutants are put there
-    data: bytes
-    read: Callable[[], str]  # returns a digest of what was read
-
-
-@dataclass(frozen=True)
-class Target:
-    """A kind of file."""
-
-    name: str
-    make_seeds: Callable[[Path], list[Seed]]  # in an empty folder
-    of_store: bool  # whether each mutant must be noticed
-
-
-def digest(*values: object) -> str:
-    """Returns a digest of arrays and plain values."""
-    hasher = hashlib.sha256()
-    for value in values:
-        if isinstance(value, np.ndarray):
-            hasher.update(str((value.dtype, value.shape)).encode())
-            hasher.update(np.ascontiguousarray(value).tobytes())
-        else:
-            hasher.update(repr(value).encode())
-    return hasher.hexdigest()
 
 
 def honest_images() -> np.ndarray:
@@ -110,16 +88,37 @@ def image_seeds(folder: Path) -> list[Seed]:
     Image.fromarray(second).quantize(16).save(palette, "PNG", transparency=3)
     encoded.append(palette.getvalue())
     encoded.append(_encoded(second[:, :, 0], "PPM"))
-    for name in ("tiff_lzw", "tiff_adobe_deflate"):
+    cmyk = io.BytesIO()
+    Image.fromarray(second).convert("CMYK").save(cmyk, "JPEG")
+    encoded.append(cmyk.getvalue())
+    return _seeds_of_images(folder, encoded)
+
+
+def layout_seeds(folder: Path) -> list[Seed]:
+    """Returns files whose parts are checked by our own readers: GIF, TIFF and MPO."""
+    first, second = honest_images()[:2]
+    gray = second[:, :, 0]
+    encoded = [_encoded(first, "GIF"), _encoded(second, "GIF", interlace=True)]
+    transparent = io.BytesIO()
+    Image.fromarray(second).quantize(16).save(transparent, "GIF", transparency=3, comment=b"a")
+    encoded.append(transparent.getvalue())
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate"):
         encoded.append(_encoded(first, "TIFF", compression=name))
-    encoded.append(_encoded(second[:, :, 0].astype(np.uint16) * 257, "TIFF"))
+    encoded.append(_encoded(gray.astype(np.uint16) * 257, "TIFF"))
+    encoded.append(_encoded(gray, "TIFF"))
     photograph = io.BytesIO()
     depth = Image.fromarray(second)
     Image.fromarray(first).save(photograph, "MPO", save_all=True, append_images=[depth])
     encoded.append(photograph.getvalue())
-    cmyk = io.BytesIO()
-    Image.fromarray(second).convert("CMYK").save(cmyk, "JPEG")
-    encoded.append(cmyk.getvalue())
+    if heif_formats():
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        encoded += [_encoded(first, name, quality=90) for name in heif_formats()]
+    return _seeds_of_images(folder, encoded)
+
+
+def _seeds_of_images(folder: Path, encoded: Sequence[bytes]) -> list[Seed]:
     seeds = []
     for number, data in enumerate(encoded):
         path = folder / f"{number}.image"
@@ -158,6 +157,39 @@ def parquet_seeds(folder: Path) -> list[Seed]:
             return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
 
         seeds.append(Seed(path, sink.getvalue().to_pybytes(), read))
+    return seeds
+
+
+def metadata_seeds(folder: Path) -> list[Seed]:
+    """Returns what Hugging Face writes into the schema of a Parquet file, and lists of classes."""
+    images = [_encoded(image, "PNG") for image in honest_images()]
+    structs = [{"bytes": image, "path": f"{number}.png"} for number, image in enumerate(images)]
+    table = pa.table({"image": structs, "label": _labels()})
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": ["cat", "dog", "owl"], "_type": "ClassLabel"},
+    }
+    described = {"info": {"features": features}}
+    data = folder / "data"
+    data.mkdir()
+    pq.write_table(table.slice(6), data / "train-00001-of-00002.parquet")
+    pq.write_table(table.slice(0, 4), data / "test-00000-of-00001.parquet")
+    seeds = []
+    for key, text in (
+        ("huggingface", json.dumps(described)),
+        ("classes", json.dumps(["cat", "dog", "owl"])),
+        ("classes", "cat,dog,owl"),
+    ):
+        path = folder / f"{len(seeds)}.metadata"
+
+        def read(path: Path = path, key: str = key) -> str:
+            named = table.slice(0, 6).replace_schema_metadata({key: path.read_bytes()})
+            pq.write_table(named, data / "train-00000-of-00002.parquet")
+            source = Parquet(str(folder))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), batch.images, batch.labels, batch.index)
+
+        seeds.append(Seed(path, text.encode(), read))
     return seeds
 
 
@@ -252,93 +284,65 @@ def array_seeds(folder: Path) -> list[Seed]:
         save(path, x_train=pixels, y_train=_labels(), x_test=pixels[:2], y_test=_labels()[:2])
 
         def read(path: Path = path) -> str:
-            arrays._array_set.cache_clear()
-            array_files._whole_array.cache_clear()
-            source = Arrays(str(path))
-            batch = source.read("train", 0, 2 * _NUM_IMAGES)
-            return digest(source.info(), source.labels("test"), batch.images, batch.labels)
+            return _read_arrays(path)
 
         seeds.append(Seed(path, path.read_bytes(), read))
     return seeds
 
 
+def array_folder_seeds(folder: Path) -> list[Seed]:
+    """Returns the .npy files of a folder: images, and labels as numbers and as names."""
+    images = honest_images()[:, ::2, ::2]
+    names = np.array(["cat", "dog", "owl"])[_labels()]
+    seeds = []
+    for pixels, labels in ((images, _labels()), (np.asfortranarray(images), names)):
+        for mutated in ("x_train.npy", "y_train.npy"):
+            root = folder / str(len(seeds))
+            root.mkdir()
+            np.save(root / "x_train.npy", pixels)
+            np.save(root / "y_train.npy", labels)
+
+            def read(root: Path = root) -> str:
+                return _read_arrays(root)
+
+            seeds.append(Seed(root / mutated, (root / mutated).read_bytes(), read))
+    return seeds
+
+
+def _read_arrays(path: Path) -> str:
+    arrays._array_set.cache_clear()
+    array_files._whole_array.cache_clear()
+    source = Arrays(str(path))
+    batch = source.read("train", 0, 2 * _NUM_IMAGES)
+    return digest(source.info(), source.labels("test"), batch.images, batch.labels)
+
+
 def table_seeds(folder: Path) -> list[Seed]:
-    """Returns a table of image files."""
-    lines = ["file,label,split"]
-    for number, image in enumerate(honest_images()):
+    """Returns tables of image files: commas, semicolons with quotes, and tabs without a split."""
+    for number, image in enumerate(honest_images()[:_NUM_ROWS]):
         (folder / f"{number}.png").write_bytes(_encoded(image, "PNG"))
-        split = "test" if number % 4 == 3 else "train"
-        lines.append(f"{number}.png,class {number % _NUM_CLASSES},{split}")
-    path = folder / "labels.csv"
-    path.write_text("\n".join(lines))
+    seeds = []
+    for name, delimiter, quote in (
+        ("labels.csv", ",", ""),
+        ("quoted.csv", ";", '"'),
+        ("a.tsv", "\t", ""),
+    ):
+        path = folder / name
+        lines = [delimiter.join(("file", "label", "split"))]
+        for number in range(_NUM_ROWS):
+            split = "test" if number % 4 == 3 else "train"
+            cells = (f"{number}.png", f"class {number % _NUM_CLASSES}", split)
+            lines.append(delimiter.join(f"{quote}{cell}{quote}" for cell in cells))
 
-    def read() -> str:
-        table_rows.read_table_rows.cache_clear()
-        table_source._mapping_of.cache_clear()
-        source = Table(str(path))
-        batch = source.read("train", 0, 2 * _NUM_IMAGES)
-        return digest(source.info(), batch.images, batch.labels, batch.index)
+        def read(path: Path = path) -> str:
+            table_rows.read_table_rows.cache_clear()
+            table_source._mapping_of.cache_clear()
+            source = Table(str(path))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), batch.images, batch.labels, batch.index)
 
-    return [Seed(path, path.read_bytes(), read)]
-
-
-def _write_audit(folder: Path) -> Path:
-    """Writes the files of an audit that are read, and returns the folder."""
-    columns = {
-        "file": [f"train/cat/{number}.png" for number in range(_NUM_IMAGES)],
-        "class": ["cat"] * _NUM_IMAGES,
-        "label": np.zeros(_NUM_IMAGES, np.int64),
-        "index": np.arange(_NUM_IMAGES),
-        "split": ["flagged", "trusted"] * (_NUM_IMAGES // 2),
-        "rank": np.arange(_NUM_IMAGES) + 1,
-        "score": np.linspace(1, 0, _NUM_IMAGES),
-    }
-    pq.write_table(pa.table(columns), folder / "audit.parquet")
-    (folder / "verdict.json").write_text('{"verdict": "evidence"}')
-    (folder / "rejected.csv").write_text("file,index,reason\n")
-    manifest = {
-        "source": to_plain(Digits()),
-        "configuration": {},
-        "store": "store",
-        "artifacts": {"ingest": "store/ingest/0123456789abcdef"},
-        "data_fingerprint": "0123456789abcdef",
-        "num_samples": _NUM_IMAGES,
-        "num_rejected": 0,
-        "class_names": ["cat"],
-        "files": {},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    _sign_audit(folder)
-    return folder
-
-
-def _sign_audit(folder: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for name in ("audit.parquet", "verdict.json", "rejected.csv"):
-        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def _read_audit(folder: Path) -> str:
-    audit = AuditFolder.open(folder)
-    return digest(*audit.columns.values(), audit.manifest, audit.verdict, audit.class_names)
-
-
-def audit_table_seeds(folder: Path) -> list[Seed]:
-    """Returns the table of an audit, whose hash is taken as known."""
-    path = _write_audit(folder) / "audit.parquet"
-
-    def read() -> str:
-        _sign_audit(folder)
-        return _read_audit(folder)
-
-    return [Seed(path, path.read_bytes(), read)]
-
-
-def audit_manifest_seeds(folder: Path) -> list[Seed]:
-    """Returns the manifest of an audit."""
-    path = _write_audit(folder) / "manifest.json"
-    return [Seed(path, path.read_bytes(), lambda: _read_audit(folder))]
+        seeds.append(Seed(path, "\n".join(lines).encode(), read))
+    return seeds
 
 
 def configuration_seeds(folder: Path) -> list[Seed]:
@@ -461,7 +465,7 @@ def _store_target(kind: str) -> Target:
     def make_seeds(folder: Path) -> list[Seed]:
         return [store_seeds(folder)[kind]]
 
-    return Target(f"store: {kind}", make_seeds, of_store=True)
+    return Target(f"store: {kind}", make_seeds, of_store=True, num_mutants=_FEW)
 
 
 STORE_KINDS: Sequence[str] = (
@@ -483,12 +487,21 @@ INPUT_TARGETS = (
     Target("parquet", parquet_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
-    Target("image archives", image_archive_seeds, of_store=False),
-    Target("arrays", array_seeds, of_store=False),
+)
+FORM_TARGETS = (
     Target("table", table_seeds, of_store=False),
-    Target("audit table", audit_table_seeds, of_store=False),
-    Target("audit manifest", audit_manifest_seeds, of_store=False),
+    Target("array folder", array_folder_seeds, of_store=False),
+    Target("arrays", array_seeds, of_store=False),
+    Target("image archives", image_archive_seeds, of_store=False),
     Target("configuration", configuration_seeds, of_store=False),
+    Target("parquet metadata", metadata_seeds, of_store=False, num_mutants=_FEW),
+    Target("picture layouts", layout_seeds, of_store=False, num_mutants=_FEW),
+)
+AUDIT_TARGETS = (
+    Target("result", result_seeds, of_store=False),
+    Target("audit manifest", audit_manifest_seeds, of_store=False, num_mutants=_FEW),
+    Target("audit verdict", audit_verdict_seeds, of_store=False, num_mutants=_FEW),
+    Target("audit table", audit_table_seeds, of_store=False, num_mutants=_FEW),
 )
 STORE_TARGETS = tuple(_store_target(kind) for kind in STORE_KINDS)
 REFUSALS = (DecodeError,)  # beside the errors that a user may see

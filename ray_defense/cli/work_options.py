@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ray_defense.cli.parser import CommandParser
-from ray_defense.core.config import override
+from ray_defense.core.config import override, override_all
 from ray_defense.core.errors import InputError
 from ray_defense.execution.placement import ANYWHERE
 from ray_defense.execution.protocols import Backend
@@ -175,6 +175,7 @@ class WorkOptions:
         for key, name in chosen.items():
             if name is not None:
                 config = override(config, key, name)
+        assignments = []
         for assignment in self.assignments:
             key, value = split_assignment("--set", assignment, "probe.epochs=4")
             if chosen.get(key) is not None:
@@ -182,8 +183,8 @@ class WorkOptions:
                     f"--set {assignment}: the {key} is already chosen, it is {chosen[key]}; "
                     "leave one of the two out"
                 )
-            config = override(config, key, value)
-        return config
+            assignments.append((key, value))
+        return override_all(config, assignments)
 
 
 def add_recipe_options(parser: CommandParser) -> None:

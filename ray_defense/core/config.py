@@ -5,9 +5,10 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,6 +94,21 @@ def override(config: Config, path: str, value: Any) -> Config:
     """
     new: Config = _override_at(config, path.split("."), path, value)
     return new
+
+
+def override_all(config: Config, assignments: Iterable[tuple[str, Any]]) -> Config:
+    """Returns a copy of a configuration with several values replaced, in whatever order they come.
+
+    A unit is chosen before fields of it are set, so that `source=parquet` behind `source.path=IN`
+    does not drop the path. Of two values for one path the later one counts.
+
+    Args:
+        config: A frozen dataclass.
+        assignments: Path and value of each, as `override` takes them.
+    """
+    for path, value in sorted(assignments, key=lambda assignment: assignment[0].count(".")):
+        config = override(config, path, value)
+    return config
 
 
 def _described_at(kind: Any, plain: Any, path: str) -> Any:
@@ -295,7 +311,7 @@ def _convert(hint: Any, path: str, value: Any) -> Any:
         if options[-1] is not Ellipsis and len(items) != len(options):
             raise InputError(f"{path} must hold {len(options)} values, not {value!r}")
         return tuple(_convert(options[0], path, item) for item in items)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < sys.float_info.max:
         return float(value)
     fits = isinstance(hint, type) and type(value) is hint
     if not fits or (hint is float and not math.isfinite(value)):
@@ -308,7 +324,8 @@ def _parse(hint: Any, path: str, text: str) -> Any:
     literal = text.capitalize() if text.lower() in ("true", "false") else text
     try:
         return ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
+    # Of a text that nests very deeply Python's parser runs out of memory or of stack.
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         if typing.get_origin(hint) is not tuple:
             raise InputError(f"{path} must be {_type_name(hint)}, not {text!r}") from None
         return [part.strip() for part in text.split(",")]

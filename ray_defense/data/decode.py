@@ -40,13 +40,15 @@ from ray_defense.decoding.file_layout import (
     read_jpeg_layout,
 )
 from ray_defense.decoding.gif_layout import GIF_STARTS, check_gif_pictures
+from ray_defense.decoding.heif_layout import HEIF_EXTRA, check_heif_sizes, heif_formats, is_heif
 from ray_defense.decoding.tiff_layout import TIFF_STARTS, check_tiff_layout
 
 if TYPE_CHECKING:
     from PIL import Image
 
 # The decoders that are small and much fuzzed; Pillow has forty more. Of TIFF, which is large, only
-# plain kinds are let through (`check_tiff_layout`), always by the other process.
+# plain kinds are let through (`check_tiff_layout`), always by the other process. HEIC and AVIF come
+# in where the extra `heif` is installed, by the other process too.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "GIF", "TIFF")
 BACKGROUND = (0, 0, 0)  # black, like the fill color of the transforms
 _SLOW_DECODERS = ("ppm_plain", "bmp_rle")  # Pillow's own, written in Python
@@ -68,7 +70,6 @@ _KINDS_OF_COLOR = {
     "I;16": "gray",
     "I;16B": "gray",
 }
-_PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 class DecodeError(ValueError):
@@ -153,10 +154,15 @@ def _decode_here(
     """Returns the decoded image, or None if pixels times scans are more than `max_cost`."""
     from PIL import Image
 
-    jpeg = _check_layout(data)
-    if max_cost is not None and data[:4] in TIFF_STARTS:
+    jpeg = _check_layout(data, max_pixels)
+    formats: tuple[str, ...] = FORMATS
+    if is_heif(data) and heif_formats():
+        if max_cost is not None:
+            return None
+        formats = _registered_heif_formats()
+    elif max_cost is not None and data[:4] in TIFF_STARTS:
         return None
-    with open_image(data, FORMATS, max_pixels) as image:
+    with open_image(data, formats, max_pixels) as image:
         _check_header(image, len(data), max_pixels)
         num_scans = 1 if jpeg is None else max(1, jpeg.num_scans)
         if max_cost is not None and image.width * image.height * num_scans > max_cost:
@@ -169,11 +175,22 @@ def _decode_here(
     return DecodedImage(np.array(rgb), conversion)
 
 
+def _registered_heif_formats() -> tuple[str, ...]:
+    """Returns the formats of HEIC and AVIF, which Pillow opens from then on in this process."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return heif_formats()
+
+
 def _conversion_of(image: "Image.Image") -> str:
     """Returns in words what the file of an image holds besides 8-bit RGB of one picture."""
     parts = []
-    if image.format == "MPO":
-        parts.append(f"the first of {getattr(image, 'n_frames', 1)} pictures")
+    num_pictures = getattr(image, "n_frames", 1)
+    if image.format == "MPO" or (image.format == "HEIF" and num_pictures > 1):
+        parts.append(f"the first of {num_pictures} pictures")
+    if image.info.get("bit_depth", 8) != 8:
+        parts.append(f"{image.info['bit_depth']} bits")
     if _is_deep(image):
         parts.append("16 bits")
     if image.mode in _KINDS_OF_COLOR:
@@ -195,7 +212,7 @@ def _is_deep(image: "Image.Image") -> bool:
     return False
 
 
-def _check_layout(data: bytes) -> JpegLayout | None:
+def _check_layout(data: bytes, max_pixels: int) -> JpegLayout | None:
     """Returns the layout of a JPEG, None for another format, before any decoder sees the bytes."""
     try:
         if data.startswith(JPEG_START):
@@ -206,6 +223,8 @@ def _check_layout(data: bytes) -> JpegLayout | None:
             check_png_chunks(data)
         elif data[:4] in TIFF_STARTS:
             check_tiff_layout(data)
+        elif is_heif(data) and heif_formats():
+            check_heif_sizes(data, max_pixels)
         elif data[:1] == b"P" and data[1:2] in _PPM_KINDS:
             check_ppm_header(data)
     except LayoutError as error:
@@ -338,8 +357,8 @@ def open_image(
 
 
 def _reason_of_unknown(data: bytes, formats: tuple[str, ...]) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in _PHONE_BRANDS:
-        return "HEIC or AVIF is not read: convert it to JPEG or PNG"
+    if is_heif(data) and not heif_formats():
+        return f"HEIC or AVIF is not read: convert it to JPEG or PNG, or install {HEIF_EXTRA}"
     return f"no {', '.join(formats)} image"
 
 
@@ -356,7 +375,7 @@ def _check_header(image: "Image.Image", num_bytes: int, max_pixels: int) -> None
     if min(width, height) < MIN_SIDE:
         raise DecodeError(f"{width}x{height} is under {MIN_SIDE} pixels a side")
     # What a phone adds to a photograph, such as a map of depth, is a picture of its own.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    if image.format not in ("MPO", "HEIF") and getattr(image, "n_frames", 1) > 1:
         raise DecodeError("animated, or more than one picture in the file")
     if image.mode not in _MODES:
         raise DecodeError(f"pixel mode {image.mode} is not supported")

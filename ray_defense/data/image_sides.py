@@ -1,5 +1,6 @@
 """How large the images of a source are, from the headers of some of them; no pixel is decoded."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,6 +9,7 @@ from ray_defense.core.errors import RunError
 from ray_defense.data.decode import FORMATS, DecodeError, open_image
 from ray_defense.data.sources.encoded import EncodedSource
 from ray_defense.data.sources.protocol import Source
+from ray_defense.decoding.heif_layout import heif_formats, heif_sizes, is_heif
 
 NUM_MEASURED = 200
 
@@ -42,6 +44,11 @@ def median_side(images: Iterable[bytes | None]) -> int | None:
     """
     sides = []
     for data in images:
+        if data and is_heif(data):
+            sizes = heif_sizes(data) if heif_formats() else []
+            if sizes:
+                sides.append(min(max(sizes, key=math.prod)))  # the others are tiles and masks
+            continue
         try:
             with open_image(data or b"", FORMATS) as image:
                 sides.append(min(image.size))

@@ -19,6 +19,9 @@ MAX_PPM_HEADER_BYTES = 4096
 # A GIF is walked over in Python, a microsecond or so a block. Whole blocks have 255 bytes.
 MAX_GIF_BLOCKS = 2**20
 
+# Pictures, thumbnails, masks and tiles of a HEIC file; cameras give each size once.
+MAX_HEIF_PICTURES = 1024
+
 # Tags and strips of a TIFF. Cameras and scanners write some 30 tags, and one row a strip at most.
 MAX_TIFF_ENTRIES = 512
 MAX_TIFF_STRIPS = 2**16

@@ -1,12 +1,14 @@
 """The newest checkpoint of a training job, in its scratch directory, whole or not at all."""
 
 import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ray_defense.core.errors import DamageError
 from ray_defense.core.sealed import SEALED_SUFFIX, read_sealed, write_sealed
 
 CHECKPOINT = f"checkpoint{SEALED_SUFFIX}"
@@ -29,7 +31,11 @@ def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | N
     if not path.exists():
         return None
     content = io.BytesIO(read_sealed(path))
-    state: dict[str, Any] = torch.load(content, map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(content, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
+        # Whoever can seal a file can put code into it, which is not run.
+        raise DamageError.of(path, "holds more than tensors, or is no checkpoint", path) from None
     return state
 
 

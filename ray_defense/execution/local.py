@@ -1,7 +1,6 @@
 """The trivial side of both seams: everything in this process, one worker, no Ray."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from ray_defense.core.errors import InputError, RayDefenseError
 from ray_defense.core.progress import report_progress
+from ray_defense.core.usable_cpus import usable_cpus
 from ray_defense.execution.checkpoint import checkpoint_bytes, load_checkpoint, save_checkpoint
 from ray_defense.execution.device import best_device, torch_threads
 from ray_defense.execution.protocols import (
@@ -173,7 +173,7 @@ class LocalExecutor:
         return [function(item) for item in items]
 
     def resources(self, cpus_per_actor: int) -> ClusterResources:
-        num_cpus = len(os.sched_getaffinity(0))
+        num_cpus = usable_cpus()
         num_gpus = torch.cuda.device_count()
         return ClusterResources(num_nodes=1, num_cpus=num_cpus, num_gpus=num_gpus, num_actors=1)
 

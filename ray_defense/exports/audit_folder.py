@@ -6,13 +6,15 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from ray_defense.core.errors import InputError
+from ray_defense.core.plain_types import mismatch_of
 from ray_defense.data.text import encodable, shortened
+from ray_defense.detectors.decision.verdict import Verdict
 
 AUDIT_MANIFEST = "manifest.json"
 AUDIT_TABLE = "audit.parquet"
@@ -35,6 +37,8 @@ _MANIFEST_TYPES: dict[str, Any] = {
 # Decoded, a table of an audit takes more than the file, and a bomb takes a thousand times it.
 _MIN_TABLE_BYTES = 2**28
 _MAX_TABLE_GROWTH = 100
+_VERDICT_READ = ("verdict", "num_flagged", "num_poisoned", "labels_suspected")
+_NUM_NAMED = 5  # classes that a message names
 _COLUMNS = ("file", "class", "label", "index", "split", "rank", "score")
 
 
@@ -71,15 +75,15 @@ class AuditFolder:
                     f"{damage}: restore what the audit wrote, or audit the data again "
                     f"(ray-defense verify {shortened(encodable(str(path)))} names every change)"
                 )
-        verdict = json.loads(read_small_file(root / AUDIT_VERDICT))
-        if not isinstance(verdict, dict):
-            raise _malformed(root / AUDIT_VERDICT, "is no object")
+        verdict = _read_verdict(root / AUDIT_VERDICT, len(manifest["class_names"]))
         columns = _read_table(root / AUDIT_TABLE)
         if len(columns["index"]) != manifest["num_samples"]:
             raise _malformed(
                 root / AUDIT_TABLE,
                 f"has {len(columns['index'])} rows and not {manifest['num_samples']}",
             )
+        if columns["label"].max() >= len(manifest["class_names"]):
+            raise _malformed(root / AUDIT_TABLE, "has a label that is no class")
         return cls(root, manifest, verdict, columns=columns)
 
     @property
@@ -123,6 +127,21 @@ class AuditFolder:
         return positions
 
 
+def check_trusted_classes(audit: AuditFolder) -> None:
+    """Raises InputError if some class has no trusted sample: a defense would lose the class."""
+    labels = audit.columns["label"]
+    lost = np.setdiff1d(labels, labels[audit.members("trusted")])
+    if len(lost):
+        names = audit.class_names
+        named = [repr(shortened(names[label], 40)) for label in lost[:_NUM_NAMED] if label >= 0]
+        more = ", ..." if len(lost) > _NUM_NAMED else ""
+        raise InputError(
+            f"{len(lost)} of {len(names)} classes have no trusted sample ({', '.join(named)}"
+            f"{more}), and a defended model would lose them: add samples of them, or leave them "
+            "out, and audit again"
+        )
+
+
 def is_audit_folder(path: str | Path) -> bool:
     """Returns whether a directory holds an audit, and is no store."""
     folder = Path(path).expanduser()
@@ -141,12 +160,7 @@ def read_audit_manifest(root: Path) -> dict[str, Any]:
             f"no audit in {shortened(encodable(str(root)))!r}: name the folder that "
             f"ray-defense audit wrote, with {AUDIT_MANIFEST}"
         )
-    try:
-        manifest = json.loads(read_small_file(path))
-    except (ValueError, RecursionError) as error:
-        raise _malformed(path, f"is no JSON ({shortened(error, 100)})") from None
-    if not isinstance(manifest, dict):
-        raise _malformed(path, "is no object")
+    manifest = _read_object(path)
     for name, kind in _MANIFEST_TYPES.items():
         if type(manifest.get(name)) is not kind:
             raise _malformed(path, f"has no {name}")
@@ -160,9 +174,19 @@ def read_audit_manifest(root: Path) -> dict[str, Any]:
     names = manifest["class_names"]
     if not names or not all(isinstance(name, str) for name in names):
         raise _malformed(path, "has no class_names")
-    if "\0" in manifest["store"] or any("\0" in str(v) for v in manifest["artifacts"].values()):
-        raise _malformed(path, "has a path with a zero byte")
+    for place in (manifest["store"], *manifest["artifacts"].values()):
+        if not _is_inside(place):
+            shown = shortened(encodable(str(place)), 100)
+            raise _malformed(path, f"names {shown!r}, a place outside of the audit")
     return manifest
+
+
+def _is_inside(place: object) -> bool:
+    """Returns whether a place in a manifest is below the audit, which may be somebody else's."""
+    if not isinstance(place, str) or not place or "\0" in place or "://" in place:
+        return False
+    path = PurePosixPath(place)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def damage_of(root: Path, name: str, digest: str) -> str | None:
@@ -200,6 +224,32 @@ def read_small_file(path: Path) -> bytes:
     if len(data) > _MAX_JSON_BYTES:
         raise _malformed(path, f"has more than {_MAX_JSON_BYTES} bytes")
     return data
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file."""
+    try:
+        value = json.loads(read_small_file(path))
+    except (ValueError, RecursionError) as error:
+        raise _malformed(path, f"is no JSON ({shortened(error, 100)})") from None
+    if not isinstance(value, dict):
+        raise _malformed(path, "is no object")
+    return value
+
+
+def _read_verdict(path: Path, num_classes: int) -> dict[str, Any]:
+    """Returns the content of `verdict.json`, of which what is read here has the right types."""
+    verdict = _read_object(path)
+    hints = get_type_hints(Verdict)
+    for key in _VERDICT_READ:
+        found: str | None = f"{key} is missing"
+        if key in verdict:
+            found = mismatch_of(hints[key], verdict[key], key)
+        if found is not None:
+            raise _malformed(path, f"is no verdict of this version ({shortened(found, 100)})")
+    if not all(0 <= label < num_classes for label in verdict["labels_suspected"]):
+        raise _malformed(path, "suspects a label that is no class")
+    return verdict
 
 
 def _read_table(path: Path) -> dict[str, np.ndarray]:

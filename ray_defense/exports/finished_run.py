@@ -83,11 +83,11 @@ def read_result(location: str | Path) -> Result:
             "and ray-defense report writes the result of a finished run"
         )
     try:
-        plain = json.loads(read_small_file(path))
-        result = Result.from_plain(plain)
+        result = Result.from_plain(json.loads(read_small_file(path)))
         for stage in ("ingest", "split"):
-            Path(result.artifacts[stage])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            _key_of(result, stage)
+        _check_intervals(result)
+    except (ValueError, KeyError, RecursionError) as error:
         raise InputError(
             f"{str(path)!r} is no result of this version ({shortened(error, 100)}): write it again "
             "with ray-defense report"
@@ -114,10 +114,28 @@ def _open_store(location: str | Path) -> FinishedRun:
         verdict=result.verdict,
         index=split.index,
         part=split.part,
-        dataset=Path(result.artifacts["ingest"]).name,
+        dataset=_key_of(result, "ingest"),
     )
 
 
 def _artifact(root: Path, result: Result, stage: str) -> Path:
     """Returns the directory of an artifact in a store, which may have moved since."""
-    return root / stage / Path(result.artifacts[stage]).name
+    return root / stage / _key_of(result, stage)
+
+
+def _key_of(result: Result, stage: str) -> str:
+    """Returns the last part of the path of an artifact; raises ValueError if it is no name."""
+    name = Path(result.artifacts[stage]).name
+    if name in ("", "..") or "\0" in name:
+        raise ValueError(f"the {stage} is no artifact")
+    return name
+
+
+def _check_intervals(result: Result) -> None:
+    """Raises ValueError for an interval that does not hold two numbers."""
+    for name, rates in result.models.items():
+        for interval in (rates.acc_interval, rates.asr_interval, rates.robust_acc_interval):
+            if interval is not None and len(interval) != 2:
+                raise ValueError(f"an interval of {name} has not two numbers")
+    if not result.score.trusted_class_counts:
+        raise ValueError("score.trusted_class_counts is empty")

@@ -12,6 +12,7 @@ import numpy as np
 
 from ray_defense.core.config import from_plain, override
 from ray_defense.core.errors import InputError, RunError, look_up
+from ray_defense.core.progress import report_progress
 from ray_defense.data.decode import DecodeError
 from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.collect import UndecodedSample
@@ -61,6 +62,25 @@ def open_pictures(
     if not isinstance(source, EncodedSource):
         return WorkingSizePng(dataset, "the source has no file of each image")
     return OriginalFiles(source, dataset, _jpeg_quality(audit))
+
+
+def check_originals(audit: AuditFolder) -> int:
+    """Reads every audited file again, and returns how many there are.
+
+    Raises:
+        InputError: If files are gone, or are not what was audited any more; it names some.
+    """
+    from ray_defense.data.suspect_dataset import SuspectDataset
+
+    dataset = SuspectDataset(audit.artifact("ingest"))
+    pictures = open_pictures(audit, dataset, None)
+    if not isinstance(pictures, OriginalFiles):
+        raise InputError(f"the files cannot be read again ({pictures.note}): leave --rehash out")
+    num_read = 0
+    for _ in pictures.read(np.arange(dataset.num_samples)):
+        num_read += 1
+        report_progress("rehash", num_read, dataset.num_samples)
+    return num_read
 
 
 def source_of(audit: AuditFolder, data: str | Path | None = None) -> Source:
@@ -133,7 +153,7 @@ class OriginalFiles:
             more = f" and {len(changed) - _NUM_NAMED} more" if len(changed) > _NUM_NAMED else ""
             raise InputError(
                 f"{len(changed)} files are not what was audited any more ({named}{more}): restore "
-                "them, or audit the data again; nothing was exported"
+                "them, or audit the data again"
             )
 
     def _samples(self, positions: np.ndarray) -> Iterator[UndecodedSample[bytes | None]]:

@@ -15,6 +15,7 @@ from ray_defense.exports.audit_folder import (
     damage_of,
     read_audit_manifest,
 )
+from ray_defense.exports.pictures import check_originals
 from ray_defense.store.checked_files import read_checked_json
 from ray_defense.store.record import is_hidden
 from ray_defense.store.verify import Verification, verify_store
@@ -23,7 +24,7 @@ _REMEDY = "restore it, or audit the data again"
 _VERDICT_KEYS = ("verdict", "num_flagged", "labels_suspected")
 
 
-def verify_audit(path: str | Path) -> Verification:
+def verify_audit(path: str | Path, *, rehash: bool = False) -> Verification:
     """Reads every file of an audit and of its store, and compares the two with each other.
 
     Somebody who edits a table may also edit its hash in the manifest. The store says the same
@@ -31,6 +32,9 @@ def verify_audit(path: str | Path) -> Verification:
 
     Args:
         path: The folder of the audit.
+        rehash: Whether the audited files are read again too, and their pixels compared with those
+            in the store. Size and time of a file, by which a run knows that it has changed, can
+            be set by anybody.
 
     Raises:
         InputError: If there is no audit.
@@ -54,16 +58,18 @@ def verify_audit(path: str | Path) -> Verification:
     _verify_store_of(root, manifest, result)
     if not result.damages:
         try:
-            result.damages.extend(_disagreements(AuditFolder.open(root)))
+            audit = AuditFolder.open(root)
+            result.damages.extend(_disagreements(audit))
+            if rehash:
+                result.num_files += check_originals(audit)
         except (InputError, RunError) as error:
             result.damages.append(str(error))
     return result
 
 
 def _verify_store_of(root: Path, manifest: dict[str, Any], result: Verification) -> None:
-    location = manifest["store"]
     try:
-        in_store = verify_store(location if "://" in location else root / location)
+        in_store = verify_store(root / manifest["store"])
     except (InputError, RunError) as error:
         result.damages.append(f"the store of the audit cannot be read: {error}")
         return

@@ -17,6 +17,7 @@ from ray_defense.data.text import encodable, shortened
 from ray_defense.pipeline.plan import Plan
 from ray_defense.reports.audit import Audit, headline_of
 from ray_defense.reports.detection import Detection
+from ray_defense.store.artifacts import Artifact
 from ray_defense.store.checked_files import read_checked_bytes
 
 STORE_FOLDER = "store"
@@ -70,6 +71,18 @@ def check_free(out: Path, data: str) -> None:
             )
 
 
+def places_of(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """Returns where each artifact lies, from the folder of the audit, also if a link leads there.
+
+    Args:
+        artifacts: Of the store of the audit, by stage.
+    """
+    places = {}
+    for stage, artifact in artifacts.items():
+        places[stage] = f"{STORE_FOLDER}/{artifact.path.parent.name}/{artifact.path.name}"
+    return places
+
+
 def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
     """Writes the files of an audit and returns its answer.
 
@@ -118,9 +131,7 @@ def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:
         "source": to_plain(plan.recipe.source),
         "configuration": to_plain(plan.recipe),
         "store": STORE_FOLDER,
-        "artifacts": {
-            stage: os.path.relpath(artifact.path, out) for stage, artifact in artifacts.items()
-        },
+        "artifacts": places_of(artifacts),
         "data_fingerprint": samples.fingerprint(),
         "num_samples": len(samples.index),
         "num_rejected": len(samples.rejected),

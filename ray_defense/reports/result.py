@@ -6,6 +6,8 @@ Rates are fractions in [0, 1]. The schema of the file is `docs/result.schema.jso
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray_defense.core.plain_types import mismatch_of
+
 
 @dataclass(frozen=True)
 class ScoreResult:
@@ -84,6 +86,13 @@ class Result:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Result":
-        """Returns the result that the content of a `result.json` describes."""
+        """Returns the result that the content of a `result.json` describes.
+
+        Raises:
+            ValueError: If it describes none; the text names the value.
+        """
+        mismatch = mismatch_of(cls, plain, "result")
+        if mismatch is not None:
+            raise ValueError(mismatch)
         models = {name: ModelResult(**rates) for name, rates in plain["models"].items()}
         return cls(**{**plain, "models": models, "score": ScoreResult(**plain["score"])})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from ray_defense.data.sources.protocol import (
     SourceInfo,
     SourceSplit,
 )
+from ray_defense.decoding.heif_layout import heif_formats
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
@@ -57,7 +59,10 @@ def source_identity(source: Source, split: SourceSplit) -> str:
 
 
 def _identity_of(info: SourceInfo, signature: str) -> str:
-    return fingerprint({"info": info, "signature": signature})
+    described: dict[str, Any] = {"info": info, "signature": signature}
+    if heif_formats():  # which samples are read depends on it
+        described["formats"] = heif_formats()
+    return fingerprint(described)
 
 
 def check_source_unchanged(source: Source, split: SourceSplit, identity: str) -> None:

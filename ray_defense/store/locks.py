@@ -1,7 +1,6 @@
 """The lock of an artifact: one process makes it, the others wait and are told for whom."""
 
 import contextlib
-import fcntl
 import getpass
 import json
 import os
@@ -14,6 +13,11 @@ from pathlib import Path
 
 from ray_defense.core.errors import RunError
 from ray_defense.core.progress import report_progress
+
+try:
+    import fcntl
+except ImportError:  # Linux and macOS have it
+    fcntl = None  # type: ignore[assignment]
 
 _FIRST_POLL_S = 0.01
 _MAX_POLL_S = 0.25
@@ -76,6 +80,10 @@ def _lock_permissions(folder: Path) -> int:
 
 
 def _wait_for_lock(handle: int, task: str) -> None:
+    if fcntl is None:
+        note = "this system has no file locks: let one command at a time work on a store"
+        report_progress(task, 0, 1, note=note)
+        return
     start = time.monotonic()
     next_note_s = 0.0
     poll_s = _FIRST_POLL_S

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ray_defense.api import configured_recipe
 from ray_defense.cli.main import main
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import WorkOptions, add_work_options, split_assignment
@@ -69,6 +70,20 @@ def test_a_unit_that_another_option_chose_is_not_set_again():
     expected_message = "--set attack=badnets: the attack is already chosen, it is sig; leave one"
     with pytest.raises(InputError, match=expected_message):
         read_options("--set", "attack=badnets").configured(attack="sig")
+
+
+def test_a_unit_and_its_fields_are_set_in_any_order():
+    """`--set source.path=IN --set source=parquet` dropped the path."""
+    words = ["source=parquet", "source.path=IN", "seed=1", "d_br=none", "probe.epochs=3", "seed=2"]
+    in_order = read_options(*(word for text in words for word in ("--set", text))).configured()
+    words[0], words[1] = words[1], words[0]
+    turned = read_options(*(word for text in words for word in ("--set", text))).configured()
+    assert turned == in_order
+    assert turned.source.path.endswith("/IN")
+    assert turned.seed == 2
+    overrides = {"source.path": "IN", "source": "parquet"}
+    config = configured_recipe("digits_badnets", overrides)
+    assert config.source == turned.source
 
 
 @pytest.mark.parametrize("text", ["a", "=b", ""])

@@ -81,7 +81,9 @@ def test_the_next_look_is_never_later_than_the_end_of_the_patience() -> None:
     assert Patience(PATIENCE_S, clock).next_look_s == NOTE_EVERY_S
 
 
-def test_a_watchdog_ends_a_process_whose_thread_hangs_and_writes_why(tmp_path: Path) -> None:
+def test_row_fault_03_a_watchdog_ends_a_process_whose_thread_hangs_and_writes_why(
+    tmp_path: Path,
+) -> None:
     ended = threading.Event()
     codes: list[int] = []
 

@@ -310,7 +310,7 @@ def test_workers_of_a_submitted_job_import_from_the_code_that_came_with_it(
 
 @pytest.mark.parametrize("address", [None, "", "local"])
 @pytest.mark.parametrize("mode", ["disabled", "Disabled", "off"])
-def test_a_ray_without_a_token_is_not_started(
+def test_row_fault_08_a_ray_without_a_token_is_not_started(
     fake_ray: FakeRay, address: str | None, mode: str
 ) -> None:
     """Row 8 of the faults: a head without a token, which listens on all interfaces."""

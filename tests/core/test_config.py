@@ -247,6 +247,12 @@ def test_an_optional_number_takes_a_number_and_none():
         ("probe.sgd", "0.1", "probe.sgd must be Sgd"),
         ("backdoored.milestones", "3,x", "backdoored.milestones must be"),
         ("backdoored.milestones", "3,0.5", "must be int, not 0.5"),
+        # What Python's own parser and numbers stumble over.
+        ("probe.epochs", "{[]: 1}", "must be int"),
+        ("probe.epochs", "(" * 300, "must be int"),
+        ("probe.epochs", "-" * 100_000, "must be int"),
+        ("probe.epochs", "1" + "+1" * 20_000, "must be int"),
+        ("probe.sgd.learning_rate", 10**400, "must be float"),
         ("normalization.mean", "0.5", "3 values"),
         ("normalization.mean", (0.5, 0.5), "3 values"),
         ("d_st.augmentation.flip", "1", "must be bool, not 1"),

@@ -17,6 +17,7 @@ from ray_defense.data.decode import (
     decode_watched,
 )
 from ray_defense.data.limits import MAX_PIXELS
+from ray_defense.decoding.heif_layout import heif_formats
 from tests.support.encoded_images import encode_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -240,10 +241,52 @@ def test_the_cap_of_pixels_can_be_set_and_the_reason_names_it():
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"avif"])
-def test_the_photographs_that_are_not_read_are_named(brand):
+def test_the_photographs_that_are_not_read_are_named_with_the_remedy(brand, monkeypatch):
+    monkeypatch.setattr("ray_defense.data.decode.heif_formats", lambda: ())
     data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1"
-    with pytest.raises(DecodeError, match="HEIC or AVIF is not read: convert it"):
+    with pytest.raises(
+        DecodeError, match=r"not read: convert it to JPEG or PNG, or install ray_defense\[heif\]"
+    ):
         decode_image(data, 32)
+
+
+HEIF = pytest.mark.skipif(not heif_formats(), reason="the extra heif is not installed")
+
+
+def phone_photograph(file_format: str, pixels: np.ndarray = PIXELS) -> bytes:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return encode_image(Image.fromarray(pixels), file_format, quality=95)
+
+
+@HEIF
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+def test_heic_and_avif_are_read_with_the_extra_and_its_halves_are_rejected(file_format):
+    smooth = np.linspace(0, 255, 96 * 80 * 3).reshape(96, 80, 3).astype(np.uint8)
+    data = phone_photograph(file_format, smooth)
+    decoded = decode_recorded(data, 32)
+    expected = np.asarray(Image.fromarray(smooth).resize((32, 32), Image.Resampling.BILINEAR))
+    assert np.abs(decoded.pixels.astype(int) - expected).mean() < 12
+    assert decoded.conversion == ""
+    for kept_fraction in (0.3, 0.6, 0.9):
+        with pytest.raises(DecodeError):
+            decode_image(data[: int(kept_fraction * len(data))], 32)
+    with pytest.raises(DecodeError, match="80x96 is more than 5000 pixels"):
+        decode_image(data, 32, max_pixels=5000)
+
+
+@HEIF
+def test_a_heic_that_says_a_bomb_or_nothing_of_its_size_is_rejected_undecoded():
+    data = phone_photograph("HEIF")
+    place = data.index(b"ispe") + 8
+    bomb = data[:place] + (40_000).to_bytes(4, "big") * 2 + data[place + 8 :]
+    with pytest.raises(DecodeError, match="40000x40000 is more than"):
+        decode_image(bomb, 32)
+    with pytest.raises(DecodeError, match="does not say its size"):
+        decode_image(data.replace(b"ispe", b"isqe"), 32)
+    with pytest.raises(DecodeError, match="pictures or tiles"):
+        decode_image(data + data[place - 8 : place + 8] * 2000, 32)
 
 
 @settings(max_examples=300, deadline=None)

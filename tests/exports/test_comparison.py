@@ -118,6 +118,71 @@ def test_a_result_that_nobody_wrote_is_refused(tmp_path: Path, text: str):
         read_result(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("models", {"backdoored": {"acc": "high"}}),
+        ("seconds", {"ingest": "long"}),
+        ("notes", "a note"),
+        ("seed", 0.5),
+        ("versions", None),
+        ("score", {"auroc": True}),
+        ("artifacts", {"ingest": 3, "split": 4}),
+        ("artifacts", {"ingest": "/", "split": ".."}),
+    ],
+)
+def test_a_result_with_a_value_of_another_kind_is_refused(
+    stores: tuple[Path, Path], tmp_path: Path, key: str, value: object
+):
+    plain = json.loads((stores[0] / "result.json").read_text())
+    if isinstance(value, dict) and key in ("models", "score"):
+        inner = plain[key].setdefault("backdoored", {}) if key == "models" else plain[key]
+        inner.update(value.get("backdoored", value))
+    else:
+        plain[key] = value
+    (tmp_path / "result.json").write_text(json.dumps(plain))
+    assert main(["show", str(tmp_path)]) == 2
+
+
+def test_an_interval_of_one_number_is_refused(stores: tuple[Path, Path], tmp_path: Path):
+    plain = json.loads((stores[0] / "result.json").read_text())
+    rates = {name: None for name in ("acc", "asr", "asr_interval", "acc_target_excluded")}
+    counted = {"title": "x", "num_clean": 1, "num_triggered": 0, "acc_interval": [0.5]}
+    plain["models"] = {"backdoored": {**rates, **counted}}
+    (tmp_path / "result.json").write_text(json.dumps(plain))
+    assert main(["show", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\x80", "[" * 100_000, "{", '{"verdict": 1e999999}'])
+def test_a_verdict_that_nobody_wrote_is_refused(photos_audit: SmallAudit, text: str):
+    (photos_audit.root / "verdict.json").write_text(text, encoding="latin-1")
+    photos_audit.sign()
+    for command in (["show"], ["export", "--flagged", "--as", "csv", "--out", "x"]):
+        assert main([command[0], str(photos_audit.root), *command[1:]]) == 2
+    assert main(["verify", str(photos_audit.root)]) == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verdict": 3},
+        {"num_flagged": "four"},
+        {"num_poisoned": [1, 4]},
+        {"num_poisoned": {"low": "1", "high": 4}},
+        {"labels_suspected": "1"},
+        {"labels_suspected": [-1]},
+        {"labels_suspected": [True]},
+    ],
+)
+def test_a_verdict_with_a_value_of_another_kind_is_refused(
+    photos_audit: SmallAudit, changes: dict[str, object]
+):
+    path = photos_audit.root / "verdict.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    photos_audit.sign()
+    assert main(["show", str(photos_audit.root)]) == 2
+
+
 def test_a_verdict_of_another_version_is_refused(photos_audit: SmallAudit):
     (photos_audit.root / "verdict.json").write_text(json.dumps({"verdict": "evidence"}))
     photos_audit.sign()

@@ -1,17 +1,20 @@
 """An edited audit is noticed, also by one who edits the hash of what was edited."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ray_defense.api import defend_audit
 from ray_defense.cli.main import main
 from ray_defense.core.errors import InputError
 from ray_defense.exports.audit_folder import AuditFolder, is_audit_folder
 from ray_defense.exports.verify_audit import verify_audit
-from tests.support.audits import SmallAudit
+from tests.support.audits import SmallAudit, picture
+from tests.support.encoded_images import encode_image
 
 
 def set_column(audit: SmallAudit, name: str, values: list[object]) -> None:
@@ -117,7 +120,7 @@ def test_a_store_that_is_gone_is_said(photos_audit: SmallAudit):
         ({"num_samples": 3}, "has 16 rows and not 3"),
         ({"class_names": [1]}, "has no class_names"),
         ({"class_names": []}, "has no class_names"),
-        ({"store": "a\0b"}, "zero byte"),
+        ({"store": "a\0b"}, "a place outside of the audit"),
     ],
     ids=range(14),
 )
@@ -172,3 +175,43 @@ def test_a_folder_without_an_audit_is_refused_with_what_to_name(tmp_path: Path):
         verify_audit(tmp_path / "none")
     (tmp_path / "manifest.json").write_text(json.dumps({}))
     assert verify_audit(tmp_path).damages
+
+
+def test_contents_that_were_swapped_under_the_same_size_and_time_are_found_by_rehash(
+    photos_audit: SmallAudit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A run knows a file by its size and time, which whoever swaps it can set."""
+    first = min((tmp_path / "data").rglob("0.png"))
+    times = os.stat(first)
+    assert main(["verify", str(photos_audit.root), "--rehash", "--quiet"]) == 0
+    data = bytearray(first.read_bytes())
+    first.write_bytes(encode_image(picture(99)).ljust(len(data), b"\0")[: len(data)])
+    os.utime(first, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert first.stat().st_size == times.st_size
+    assert main(["verify", str(photos_audit.root), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(photos_audit.root), "--rehash", "--quiet"]) == 3
+    found = capsys.readouterr().out
+    assert "1 files are not what was audited any more" in found
+    assert first.name in found
+    assert main(["verify", str(photos_audit.root / "store"), "--rehash"]) == 2
+
+
+def test_a_defense_that_would_lose_a_class_is_refused(photos_audit: SmallAudit):
+    rows = pq.read_table(photos_audit.root / "audit.parquet").to_pylist()
+    parts = ["uncertain" if row["class"] == "dog" else row["split"] for row in rows]
+    set_column(photos_audit, "split", parts)
+    with pytest.raises(InputError, match=r"1 of 2 classes have no trusted sample \('dog'\)"):
+        defend_audit(photos_audit.root, "d-st")
+
+
+@pytest.mark.parametrize("place", ["s3://elsewhere/store", "/etc", "../store", "store/../..", ""])
+def test_an_audit_of_somebody_else_leads_nowhere_else(photos_audit: SmallAudit, place: str):
+    """Its manifest named a bucket or a folder of this machine, and `verify` read it."""
+    honest = photos_audit.manifest()
+    for changes in ({"store": place}, {"artifacts": {**honest["artifacts"], "ingest": place}}):
+        photos_audit.change_manifest(**{**honest, **changes})
+        with pytest.raises(InputError, match="a place outside of the audit"):
+            AuditFolder.open(photos_audit.root)
+        (damage,) = verify_audit(photos_audit.root).damages
+        assert "a place outside of the audit" in damage

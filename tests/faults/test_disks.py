@@ -37,7 +37,7 @@ def small_disk(folder: Path, size_kib: int) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_disk_that_is_full_again_and_again_costs_no_byte(
+def test_row_fault_04_a_disk_that_is_full_again_and_again_costs_no_byte(
     reference: Path, digits: Path, tmp_path: Path
 ) -> None:
     """The disk grows a little whenever the run stops for want of space, so at many a write."""
@@ -64,7 +64,7 @@ def test_a_disk_that_is_full_again_and_again_costs_no_byte(
         assert store_hashes(folder / "store") == undisturbed
 
 
-def test_a_disk_that_turns_read_only_stops_the_run_and_nothing_more(
+def test_row_fault_04_a_disk_that_turns_read_only_stops_the_run_and_nothing_more(
     reference: Path, digits: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "disk"

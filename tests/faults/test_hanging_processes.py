@@ -26,7 +26,7 @@ pytestmark = [
     ("stage", "message"),
     [("ingest", "nothing of ingest was finished in 20 s"), ("scoring", "an actor hangs")],
 )
-def test_a_hanging_process_is_reported_and_leaves_no_row_out_or_twice(
+def test_row_fault_03_a_hanging_process_is_reported_and_leaves_no_row_out_or_twice(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path, stage: str, message: str
 ) -> None:
     store = copy_without(reference, stage, tmp_path)

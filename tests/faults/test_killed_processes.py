@@ -40,7 +40,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[list[Outcome]]:
 
 
 @pytest.mark.parametrize(("stage", "target"), cells())
-def test_a_killed_process_changes_no_byte(
+def test_row_fault_01_a_killed_process_changes_no_byte(
     cluster: Any,
     reference: Path,
     digits: Path,
@@ -57,7 +57,7 @@ def test_a_killed_process_changes_no_byte(
 
 
 @pytest.mark.long
-def test_a_run_killed_while_scoring_goes_on_with_more_actors(
+def test_row_fault_02_a_run_killed_while_scoring_goes_on_with_more_actors(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path
 ) -> None:
     """Row 2 of the faults: a resume with another number of actors gives the same bits."""
@@ -73,7 +73,7 @@ def test_a_run_killed_while_scoring_goes_on_with_more_actors(
 
 
 @pytest.mark.long
-def test_two_drivers_of_one_run_on_one_store_both_end(
+def test_row_fault_07_two_drivers_of_one_run_on_one_store_both_end(
     cluster: Any, reference: Path, digits: Path, tmp_path: Path
 ) -> None:
     """Row 7 of the faults: two runs on one store."""

@@ -1,7 +1,7 @@
 """Mutants of honest files end in our own errors, within limits; of the store none is used.
 
 The short run is part of the default tests. `./run.sh test fuzz` reads 100,000 mutants of each kind
-of input and 10,000 of each file of a store.
+of input, and 10,000 of what takes long and of each file of a store.
 """
 
 import os
@@ -12,10 +12,11 @@ import pytest
 from benchmarks.fuzz.campaign import run_campaign
 from benchmarks.fuzz.forked import Outcome, ProcessUse, outcomes_of
 from benchmarks.fuzz.mutate import mutate
-from benchmarks.fuzz.targets import INPUT_TARGETS, STORE_TARGETS, Target
+from benchmarks.fuzz.seed import Target
+from benchmarks.fuzz.targets import AUDIT_TARGETS, FORM_TARGETS, INPUT_TARGETS, STORE_TARGETS
 
 MAX_GROWTH_BYTES = 2**30  # of resident memory, by one mutant
-TARGETS = (*INPUT_TARGETS, *STORE_TARGETS)
+TARGETS = (*INPUT_TARGETS, *FORM_TARGETS, *AUDIT_TARGETS, *STORE_TARGETS)
 SHORT = {
     "images": 1500,
     "parquet": 600,
@@ -24,6 +25,7 @@ SHORT = {
     "image archives": 500,
     "arrays": 500,
     "table": 200,
+    "array folder": 300,
 }
 SHORT_STORE = 100
 
@@ -45,7 +47,7 @@ def test_no_mutant_does_harm(target: Target):
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_no_mutant_of_many_does_harm(target: Target):
-    check_campaign(target, 10_000 if target.of_store else 100_000)
+    check_campaign(target, target.num_mutants)
 
 
 def test_the_harness_sees_errors_hangs_crashes_and_memory(monkeypatch: pytest.MonkeyPatch):

@@ -1,11 +1,14 @@
 """Weight files."""
 
 import os
+import pickle
 
 import pytest
 import torch
 
 from ray_defense.core.errors import InputError, RunError
+from ray_defense.core.sealed import write_sealed
+from ray_defense.execution.checkpoint import CHECKPOINT, load_checkpoint
 from ray_defense.models.projection_head import ProjectionHead
 from ray_defense.models.seeded import build_model, build_seeded
 from ray_defense.models.small_resnet import SmallResNet
@@ -97,6 +100,29 @@ def test_weights_of_another_model_are_refused_and_the_model_stays_as_it_was(writ
     with pytest.raises(InputError, match="another model"):
         load_weights(written, reader)
     assert have_equal_weights(reader, OTHER_MODELS[other]())
+
+
+class Payload:
+    """Touches a file when a pickle of it is opened."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mknod, (str(self.mark),)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", "model.pth", "model.bin"])
+def test_row_input_19_no_code_in_a_model_file_is_run(tmp_path, name):
+    mark = tmp_path / "mark"
+    for write in (torch.save, lambda state, path: path.write_bytes(pickle.dumps(state, 2))):
+        write({"weight": torch.ones(2), "more": Payload(mark)}, tmp_path / name)
+        with pytest.raises(InputError):
+            load_weights(tmp_path / name, small_model(seed=1))
+        with pytest.raises((InputError, RunError)):
+            write_sealed(tmp_path / CHECKPOINT, (tmp_path / name).read_bytes())
+            load_checkpoint(tmp_path, torch.device("cpu"))
+    assert not mark.exists()
 
 
 def test_a_missing_file_a_directory_and_a_pipe_are_refused(tmp_path):

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +15,17 @@ import torch
 from PIL import Image
 
 import ray_defense
-from ray_defense.core.config import override
+from ray_defense.cli.main import main
+from ray_defense.core.config import override, to_plain
 from ray_defense.core.errors import InputError
-from ray_defense.core.files import read_json
+from ray_defense.core.files import read_json, write_json
+from ray_defense.core.progress import ProgressEvent, listening
 from ray_defense.execution.protocols import Backend
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.reports.result import Result
 from ray_defense.store.artifacts import Artifact
 from tests.support import tiny
+from tests.support.faults import store_hashes
 from tests.support.published import record_published
 
 ROOT = Path(__file__).parents[2]
@@ -173,3 +178,29 @@ def test_everything_that_is_exported_is_there_and_named():
         assert getattr(ray_defense, name).__name__ == name
         assert name in dir(ray_defense)
     assert ray_defense.override(ray_defense.recipe("digits_badnets"), "seed", 3).seed == 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_row_fault_06_an_interrupted_training_leaves_a_checkpoint_and_resumes_to_the_same_bytes(
+    tmp_path: Path, number: signal.Signals, code: int
+):
+    tiny.write_digits(tmp_path)
+    recipe = replace(tiny.recipe(tmp_path), backdoored=None, defenses=())
+    write_json(tmp_path / "recipe.json", to_plain(recipe))
+    struck = []
+
+    def strike(event: ProgressEvent) -> None:
+        if event.task == "probe" and event.num_done == 1 and not struck:
+            struck.append(event)
+            os.kill(os.getpid(), number)
+
+    def detect(store: str) -> int:
+        words = ["detect", "--config", str(tmp_path / "recipe.json"), "--quiet"]
+        words += ["--executor", "local", "--backend", "numpy", "--store", str(tmp_path / store)]
+        return main(words)
+
+    with listening(strike):
+        assert detect("store") == code
+    assert len(list((tmp_path / "store").rglob("checkpoint.sealed"))) == 1
+    assert detect("store") == detect("undisturbed") == 0
+    assert store_hashes(tmp_path / "store") == store_hashes(tmp_path / "undisturbed")

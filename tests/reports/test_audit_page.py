@@ -1,15 +1,19 @@
 """The page of an audit: its words, its bounds, and names that stay text."""
 
 import base64
+import csv
 import dataclasses
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ray_defense.core.errors import InputError
+from ray_defense.core.escape_unprintable import escape_unprintable
+from ray_defense.data.csv_file import write_csv
 from ray_defense.reports.audit_page import (
     MAX_PICTURES,
     PICTURE_SIDE,
@@ -84,7 +88,7 @@ def test_the_same_data_give_the_same_page():
     assert render_audit_page(audit_page_data()) == render_audit_page(audit_page_data())
 
 
-def test_the_policy_allows_nothing_but_data_images_and_the_one_script_by_its_hash():
+def test_row_report_the_policy_allows_nothing_but_data_images_and_the_one_script_by_its_hash():
     text = render_audit_page(audit_page_data())
     page = Page(text)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -130,6 +134,21 @@ def test_no_name_adds_a_tag_an_attribute_or_a_control_character():
     assert page.structure() == plain_page.structure()
     assert all(char.isprintable() or char in "\n\xa0" for char in text)
     text.encode()
+
+
+def test_row_input_15_names_are_inert_in_the_terminal_in_html_and_in_csv(tmp_path: Path):
+    names = ("ü\n日本", "-rf", "\x1b[2J\x1b]0;x\x07", "<script>x</script>", "=cmd|' /C calc'!A0")
+    structure = Page(render_audit_page(named_audit_data(("1", "2", "3", "4", "5")))).structure()
+    assert Page(render_audit_page(named_audit_data(names))).structure() == structure
+    write_csv(tmp_path / "a.csv", ("file",), ((name,) for name in names))
+    with open(tmp_path / "a.csv", newline="") as file:
+        cells = [row[0] for row in csv.reader(file)][1:]
+    assert len(cells) == len(names)
+    for cell in cells:
+        assert cell.isprintable()
+        assert not cell.startswith(("=", "+", "-", "@"))
+    for name in names:
+        assert escape_unprintable(name).isprintable()
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_copied_as_a_path():

@@ -106,7 +106,7 @@ class KilledOnce(LocalExecutor):
         super().run_blocks(job)
 
 
-def test_scoring_resumes_at_the_missing_blocks(probed_noise, tmp_path):
+def test_row_fault_02_scoring_resumes_at_the_missing_blocks(probed_noise, tmp_path):
     config = DetectConfig(batch_size=10, block_size=10)
     context = replace(probed_noise.context, store=Store(tmp_path))
     step = plan_evidence(probed_noise, config, context)
@@ -119,7 +119,7 @@ def test_scoring_resumes_at_the_missing_blocks(probed_noise, tmp_path):
     assert table.equals(read_evidence(probed_noise, config))
 
 
-def test_scores_that_are_not_finite_fail(probed_noise, tmp_path):
+def test_row_fault_05_scores_that_are_not_finite_fail(probed_noise, tmp_path):
     context = replace(probed_noise.context, store=Store(tmp_path))
     model = build_model(SmallResNet(width=8), NUM_CLASSES, 1)
     next(model.parameters()).data.fill_(3e38)  # features overflow

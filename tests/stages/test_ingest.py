@@ -1,6 +1,9 @@
 """A source that nobody poisons for us, as a dataset; what is rejected, and what is refused."""
 
+import shutil
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -8,10 +11,12 @@ from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
 from ray_defense.core.random import stream
 from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.parquet import Parquet
 from ray_defense.stages.ingest import IngestConfig, WriteShard, ingest_step
 from ray_defense.store.truth import unseal
 from tests.support.encoded_images import encode_image
 from tests.support.noise import noise_images, noise_png, read_all, write_noise
+from tests.support.source_files import write_class_folders
 from tests.support.steps import make_step, plan_context
 
 
@@ -68,6 +73,54 @@ def test_more_than_one_in_a_hundred_invalid_labels_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"3 of 250 labels are outside 0..2"):
         make_step(ingest_step(IngestConfig(), source, context), context)
     assert not list((tmp_path / "store").rglob("manifest.parquet"))
+
+
+@pytest.mark.parametrize("kind", ["negative", "too large", "missing", "fractional"])
+def test_row_input_10_invalid_labels_are_rejected_and_more_than_1_percent_refused(tmp_path, kind):
+    wrong = {"negative": -1, "too large": 3, "missing": None, "fractional": 0.5}[kind]
+    context = plan_context(tmp_path / "store")
+    for num_wrong in (2, 3):
+        labels: list[float | None] = [row % 3 for row in range(250)]
+        for row in range(num_wrong):
+            labels[7 * row] = wrong
+        file = tmp_path / f"{num_wrong}.parquet"
+        write_noise(file)
+        table = pq.read_table(file)
+        numbers = pa.array(labels, pa.float64() if kind == "fractional" else pa.int64())
+        pq.write_table(table.set_column(1, "label", numbers), file)
+        source = Parquet(str(file), size=16, num_classes=3)
+        step = ingest_step(IngestConfig(), source, context)
+        if num_wrong == 3:
+            with pytest.raises(InputError, match=r"3 of 250 labels are outside 0..2"):
+                make_step(step, context)
+        else:
+            suspect = make_step(step, context)
+            rejected = pq.read_table(suspect.path / "rejected.parquet").to_pylist()
+            assert [row["index"] for row in rejected] == [0, 7]
+            assert all("label" in row["reason"] for row in rejected)
+            assert len(read_all(suspect)[0].index) == 248
+
+
+@pytest.mark.parametrize("kind", ["empty", "of one", "only"])
+def test_row_input_11_a_class_that_is_empty_or_of_one_is_noted_and_one_class_refused(
+    tmp_path, kind
+):
+    files = write_class_folders(tmp_path / "data", {"cat": 4, "owl": 3})
+    (files / "dog").mkdir()
+    if kind == "of one":
+        (files / "dog" / "0.png").write_bytes(noise_png(0))
+    elif kind == "only":
+        shutil.rmtree(files / "owl")
+    source = ImageFolder(str(files), size=16)
+    context = plan_context(tmp_path / "store")
+    step = ingest_step(IngestConfig(), source, context)
+    if kind == "only":
+        with pytest.raises(InputError, match="label 0"):
+            make_step(step, context)
+        return
+    notes = read_json(make_step(step, context).path / "dataset.json")["notes"]
+    noted = {"empty": "classes without a sample: 1", "of one": "classes with a single sample"}
+    assert any(note.startswith(noted[kind]) for note in notes), notes
 
 
 def test_a_range_without_an_accepted_sample_is_left_out(tmp_path):

@@ -213,7 +213,9 @@ def test_a_dataset_that_is_poisoned_throughout_is_not_taken_for_one_class(
     assert set(dataset.labels.tolist()) == {0}
 
 
-def test_exact_copies_are_listed_as_groups(tmp_path: Path, context: PlanContext):
+def test_row_input_13_exact_copies_are_listed_as_groups_also_with_different_labels(
+    tmp_path: Path, context: PlanContext
+):
     """Input row 13: copies, also under different labels."""
     folder = write_class_folders(tmp_path / "data", {"a": 6, "b": 6})
     (folder / "a" / "copy.png").write_bytes((folder / "a" / "1.png").read_bytes())

@@ -95,7 +95,7 @@ def test_a_mended_file_is_read_again(tmp_path):
     assert ingest(source, tmp_path / "store") == second
 
 
-def test_equal_images_are_not_assessable(tmp_path):
+def test_row_input_12_equal_images_are_not_assessable(tmp_path):
     for label in "ab":
         class_folder = tmp_path / "same" / label
         class_folder.mkdir(parents=True)

@@ -131,7 +131,7 @@ def test_publishing_again_changes_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize("failing", [TIMING, RECORD])
-def test_a_full_disk_while_publishing_leaves_no_artifact_and_keeps_the_checkpoint(
+def test_row_fault_04_a_full_disk_while_publishing_leaves_no_artifact_and_keeps_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ):
     store = Store(tmp_path)
@@ -184,7 +184,9 @@ def test_of_two_threads_that_claim_a_key_one_makes_it_and_the_other_finds_it(tmp
     assert len(finders) == 1
 
 
-def test_a_process_waits_for_the_claim_of_another_and_finds_its_artifact(tmp_path: Path):
+def test_row_fault_07_a_process_waits_for_the_claim_of_another_and_finds_its_artifact(
+    tmp_path: Path,
+):
     store = Store(tmp_path)
     artifact = store.locate("probe", 1, {}, {})
     code = (

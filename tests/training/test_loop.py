@@ -30,7 +30,9 @@ def test_a_finished_run_is_not_trained_further(tmp_path):
     assert again.finished_epochs == []
 
 
-def test_a_metric_that_is_no_number_fails_and_leaves_the_checkpoint_before_it(tmp_path):
+def test_row_fault_05_a_metric_that_is_no_number_fails_and_leaves_the_checkpoint_before_it(
+    tmp_path,
+):
     message = r"epoch 3 of 6 gave \{'loss': nan\}: lower the learning rate"
     with pytest.raises(RunError, match=message):
         SmallTraining(tmp_path, nan_in=2).run()

@@ -14,6 +14,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.core.import_path import PACKAGE_ROOT, safe_variables
 from ray_defense.core.neutral_directory import neutral_directory
+from ray_defense.core.usable_cpus import usable_cpus
 from ray_defense.core.versions import installed_versions
 
 _TIMEOUT_S = 120
@@ -95,7 +96,7 @@ def _print_machine() -> None:
     for name, version in installed_versions().items():
         print(f"{name:<14} {version}")
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    print(f"{'CPU cores':<14} {len(os.sched_getaffinity(0))}")
+    print(f"{'CPU cores':<14} {usable_cpus()}")
     print(f"{'memory':<14} {memory_bytes / _GIB:.1f} GiB")
     print(f"{'disk free':<14} {shutil.disk_usage(Path.cwd()).free / _GIB:.1f} GiB here")
 

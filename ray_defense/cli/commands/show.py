@@ -37,19 +37,12 @@ class ShowCommand:
 def audit_lines(audit: "AuditFolder") -> list[str]:
     """Returns the verdict of an audit and what was audited, when and how, a line each."""
     from ray_defense.cli.tables.verdict_line import verdict_line
-    from ray_defense.core.errors import InputError
     from ray_defense.core.escape_unprintable import escape_unprintable
     from ray_defense.data.split_table import PARTS
 
     names = audit.class_names
-    try:
-        suspected = [repr(names[label]) for label in audit.verdict.get("labels_suspected", ())]
-        lines = [verdict_line(audit.verdict["verdict"], audit.verdict, suspected)]
-    except (KeyError, IndexError, TypeError):
-        raise InputError(
-            f"the verdict of {str(audit.root)!r} is no verdict of this version: audit the data "
-            "again"
-        ) from None
+    suspected = [repr(names[label]) for label in audit.verdict["labels_suspected"]]
+    lines = [verdict_line(audit.verdict["verdict"], audit.verdict, suspected)]
     counts = [f"{len(audit.members(part))} {part}" for part in PARTS]
     lines.append(
         f"{len(audit.columns['index'])} samples of {len(names)} classes: {', '.join(counts)}; "

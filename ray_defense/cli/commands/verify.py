@@ -5,7 +5,7 @@ import sys
 
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.progress_display import showing_progress
-from ray_defense.core.errors import DamageError
+from ray_defense.core.errors import DamageError, InputError
 from ray_defense.core.escape_unprintable import escape_unprintable
 
 
@@ -14,6 +14,11 @@ class VerifyCommand:
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("place", help="a store, a directory or URI, or the folder of an audit")
+        parser.add_argument(
+            "--rehash",
+            action="store_true",
+            help="read the audited files too: whether their pixels are those in the store",
+        )
         parser.add_argument("--quiet", action="store_true", help="show no progress")
 
     def execute(self, options: argparse.Namespace) -> int:
@@ -21,9 +26,16 @@ class VerifyCommand:
         from ray_defense.exports.verify_audit import verify_audit
         from ray_defense.store.verify import verify_store
 
-        verify = verify_audit if is_audit_folder(options.place) else verify_store
+        is_audit = is_audit_folder(options.place)
+        if options.rehash and not is_audit:
+            raise InputError(
+                f"--rehash needs the folder of an audit, and {options.place!r} is none"
+            )
         with showing_progress(quiet=options.quiet):
-            result = verify(options.place)
+            if is_audit:
+                result = verify_audit(options.place, rehash=options.rehash)
+            else:
+                result = verify_store(options.place)
         counts = f"{result.num_files} files of {result.num_artifacts} finished artifacts were read"
         for damage in result.damages:
             print(escape_unprintable(damage))

@@ -1,6 +1,7 @@
 """NumPy files of images and labels: an .npz file, or a folder of .npy files."""
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -197,12 +198,23 @@ def _given_labels(labels: StoredArray, images: StoredArray) -> GivenLabels:
     if values.dtype.kind not in "US":
         with np.errstate(invalid="ignore"):  # of NaNs
             return GivenLabels(whole_numbers(values.astype(np.float64)))
+    if values.dtype.kind == "U" and int(_code_points(values).max(initial=0)) > sys.maxunicode:
+        raise InputError(
+            f"the array {labels.name!r} holds texts that are no Unicode: save its names again"
+        )
     codes = TextCodes(f"the array {labels.name!r}")
     numbers = []
     for value in values.tolist():
         text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
         numbers.append(codes.code(text))
     return GivenLabels(np.array(numbers, np.int64), codes.texts())
+
+
+def _code_points(texts: np.ndarray) -> np.ndarray:
+    """Returns the characters of texts as numbers, which Python would take whatever they are."""
+    numbers = np.dtype(np.uint32).newbyteorder(texts.dtype.byteorder)
+    code_points: np.ndarray = np.ascontiguousarray(texts).view(numbers)
+    return code_points
 
 
 def _scale_of(images: StoredArray) -> float:

@@ -111,7 +111,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
 
 
 @pytest.mark.parametrize(("mutate", "reason"), MUTATIONS.values(), ids=MUTATIONS.keys())
-def test_a_mutated_file_is_refused_with_the_reason(
+def test_row_input_21_a_mutated_file_is_refused_with_the_reason(
     tmp_path: Path, raw_file: np.ndarray, mutate, reason: str
 ):
     path = tmp_path / "bad.beton"

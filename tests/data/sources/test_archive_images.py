@@ -192,6 +192,36 @@ def test_bombs_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_row_input_17_an_archive_is_read_in_memory_and_nothing_of_it_leads_out(tmp_path, kind):
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(random_png(8))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    bad = ["../cat/outside.png", str(outside), "cat/../../outside.png"]
+    contents = pictures("cat/0.png", "dog/0.png", *bad)
+    if kind == ".tar":
+        file = pack(folder / "a.tar", contents)
+        with tarfile.open(file, "a") as archive:
+            for name, link in (("cat/1.png", tarfile.SYMTYPE), ("cat/2.png", tarfile.LNKTYPE)):
+                member = tarfile.TarInfo(name)
+                member.type = link
+                member.linkname = str(outside)
+                archive.addfile(member)
+    else:
+        file = pack(folder / f"a{kind}", contents)
+    before = sorted(tmp_path.rglob("*"))
+    source = ArchiveImages(str(file), size=8)
+    batch = source.read("train", 0, 9)
+    assert batch.origin == ("cat/0.png", "dog/0.png")
+    assert len(batch.rejected) == (5 if kind == ".tar" else 3)
+    assert sorted(tmp_path.rglob("*")) == before
+    if kind != ".tar":
+        pack(file, {"cat/0.png": bytes(200 * 2**20), "dog/0.png": b""})
+        with pytest.raises(InputError, match="times its size"):
+            ArchiveImages(str(file), size=8).info()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_archive_or_half_of_one_is_refused(tmp_path, kind):
     file = pack(tmp_path / f"a{kind}", pictures("cat/0.png", "dog/0.png"))
     data = file.read_bytes()

@@ -1,6 +1,7 @@
 """NumPy files as a source: every image becomes 8-bit RGB, and a false size is refused."""
 
 import io
+import os
 import random
 import zipfile
 
@@ -182,3 +183,43 @@ def test_a_path_to_nothing_is_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"garbage")
     with pytest.raises(InputError, match="no header of an array"):
         Arrays(str(tmp_path / "a.npy")).info()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_names_that_are_no_unicode_are_refused(tmp_path, order):
+    names = np.array(["cat", "dog"] * 3).astype(f"{order}U3")
+    data = names.view(f"{order}u4").copy()
+    data[0] = 0x110000  # a text of Python that no codec takes
+    np.save(tmp_path / "images.npy", PIXELS)
+    np.save(tmp_path / "labels.npy", data.view(names.dtype))
+    with pytest.raises(InputError, match="no Unicode"):
+        Arrays(str(tmp_path)).info()
+
+
+@pytest.mark.parametrize("kind", ["npz", "compressed npz", "folder"])
+@pytest.mark.parametrize("which", ["images", "labels"])
+def test_row_input_20_arrays_of_objects_are_refused_and_never_opened(tmp_path, kind, which):
+    given = {"images": PIXELS, "labels": LABELS}
+    mark = tmp_path / "mark"
+    given[which] = np.array([Payload(mark)] * 6, object)
+    root = tmp_path / "data"
+    root.mkdir()
+    if kind == "folder":
+        for name, values in given.items():
+            np.save(root / f"{name}.npy", values)
+        path = str(root)
+    else:
+        path = save(root / "a.npz", kind == "compressed npz", **given)
+    with pytest.raises(InputError, match="never opened"):
+        Arrays(path).info()
+    assert not mark.exists()
+
+
+class Payload:
+    """Touches a file when a pickle of it is opened."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mknod, (str(self.mark),)

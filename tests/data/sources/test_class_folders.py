@@ -15,7 +15,7 @@ from tests.support.encoded_images import random_png
 from tests.support.source_files import write_class_folders
 
 
-def test_only_regular_images_of_a_folder_are_read_and_the_others_keep_their_position(tmp_path):
+def test_row_input_16_only_regular_files_below_the_root_are_read(tmp_path):
     root = write_class_folders(tmp_path / "d", {"cat": 1, "dog": 1})
     (root / "cat" / "deep").mkdir()
     (root / "cat" / "deep" / "x.jpg").write_bytes(random_png(50))

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
 from ray_defense.data.sources import parquet_rows
+from ray_defense.data.sources.labels import check_labels
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.decoding import parquet_pages
 from ray_defense.decoding.parquet_pages import PageError, read_row_groups, walk_pages
@@ -309,3 +311,40 @@ def test_damaged_statistics_of_a_column_do_not_end_the_process(tmp_path):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "histogram size mismatch" in ended.stdout
+
+
+def schema_of(kind: str) -> pa.Table:
+    """Returns a table of another schema than images and labels."""
+    picture = random_png()
+    tables: dict[str, dict[str, object]] = {
+        "wrong": {"image": ["text"], "label": [0]},
+        "nested": {"image": [[[picture]]], "label": [0]},
+        "nulls": {"image": pa.nulls(4), "label": [0, 1, 0, 1]},
+        "null labels": {"image": [picture] * 4, "label": pa.nulls(4)},
+    }
+    return pa.table(tables[kind])
+
+
+@pytest.mark.parametrize(
+    "kind", ["garbage", "truncated", "wrong", "nested", "nulls", "null labels", "extension", "bomb"]
+)
+def test_row_input_09_damaged_foreign_and_exploding_files_are_refused(kind: str, tmp_path: Path):
+    file = tmp_path / "a.parquet"
+    if kind == "garbage":
+        file.write_bytes(bytes(range(256)) * 8)
+    elif kind == "bomb":
+        write_lying_bomb(file, 200 * 2**20, 4)
+        assert file.stat().st_size < 20_000
+    elif kind == "truncated":
+        pq.write_table(pa.table({"image": [random_png()] * 8, "label": [0, 1] * 4}), file)
+        file.write_bytes(file.read_bytes()[:-100])
+    elif kind == "extension":
+        stored = pa.array([b"0" * 16] * 4, pa.binary(16))
+        image = pa.ExtensionArray.from_storage(pa.uuid(), stored)
+        pq.write_table(pa.table({"image": image, "label": [0, 1] * 2}), file)
+    else:
+        pq.write_table(schema_of(kind), file)
+    source = Parquet(str(file), num_classes=2)
+    with pytest.raises(InputError):
+        check_labels(source.labels("train"), 2)
+        source.read("train", 0, 4)

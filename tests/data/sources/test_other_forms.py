@@ -1,5 +1,7 @@
 """Data that are no class folders are refused with the line that would read them."""
 
+import os
+import pickle
 import re
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.recognize import recognize
 from tests.support.encoded_images import random_png
 from tests.support.source_files import write_class_folders
 
@@ -37,6 +40,34 @@ def test_a_folder_of_other_files_is_refused_with_the_line_that_reads_them(file, 
     for source in (ImageFolder(str(tmp_path)), ImageFolder(str(tmp_path), layout="classes")):
         with pytest.raises(InputError, match=re.escape(line.format(root=tmp_path))):
             source.info()
+
+
+class Payload:
+    """Touches a file when a pickle of it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mknod, (str(self.mark),)
+
+
+@pytest.mark.parametrize("folder", [".", "cifar-10-batches-py"])
+def test_row_input_18_pickled_batches_of_cifar_are_never_opened(folder, tmp_path):
+    """Stricter than a list of what a pickle may name: the binary archive takes their place."""
+    mark = tmp_path / "mark"
+    data = pickle.dumps({b"data": Payload(mark), b"labels": [0, 1]})
+    root = tmp_path / "data"
+    for number in range(1, 6):
+        write_file(root / folder / f"data_batch_{number}", data)
+    write_file(root / folder / "test_batch", data)
+    with pytest.raises(InputError, match="--set source=cifar10 --set source.root="):
+        ImageFolder(str(root)).info()
+    with pytest.raises(InputError, match="cifar10"):
+        recognize(str(root))
+    assert not mark.exists()
+    pickle.loads(data)
+    assert mark.exists()
 
 
 def test_a_file_instead_of_a_folder_is_refused_with_the_line_that_reads_it(tmp_path):

@@ -116,6 +116,18 @@ def test_nothing_found_among_few_images_says_nothing_unless_canaries_were_found(
     assert many.verdict == "not assessable"
 
 
+@pytest.mark.parametrize("num_poisoned", [0, 3, 3000])
+def test_row_input_14_no_poison_all_poison_and_a_thousandth_give_no_invented_find(num_poisoned):
+    for seed in range(10):
+        planted = plant(num_poisoned=num_poisoned, labels=(0, 1, 2, 3, 4), seed=seed)
+        decided = decide(EVIDENCE, planted.table)
+        flagged = decided.positions.flagged
+        assert planted.poisoned_N[flagged].mean() >= 0.7 if len(flagged) else True
+        if num_poisoned == 0:
+            assert decided.verdict.verdict == "no evidence"
+            assert not len(flagged)
+
+
 def test_equal_images_are_not_assessable():
     equal = np.full(3000, 0.25)
     table = plant(num_poisoned=0).with_columns(mirror=equal, fct_draws=equal, grow=0 * equal)
