@@ -19,15 +19,23 @@ from PIL import Image
 from ray_defense.core.config import to_plain
 from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.data.decode import FORMATS, DecodeError, decode_image
+from ray_defense.data.rows import arrow_rows, parquet_rows
 from ray_defense.data.shards.beton import BetonFile
 from ray_defense.data.shards.beton_writer import write_beton
-from ray_defense.data.sources import archive_images, array_files, arrays, table_rows
+from ray_defense.data.sources import (
+    archive_images,
+    array_files,
+    arrays,
+    row_files,
+    table_rows,
+)
 from ray_defense.data.sources import table as table_source
 from ray_defense.data.sources.archive import RecordFormat, load_archive
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.saved_dataset import SavedDataset
 from ray_defense.data.sources.table import Table
 from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
@@ -152,13 +160,66 @@ def parquet_seeds(folder: Path) -> list[Seed]:
         pq.write_table(table, sink, **options)
 
         def read(path: Path = path) -> str:
-            source = Parquet(str(path))
-            info = source.info()
-            batch = source.read("train", 0, 2 * _NUM_IMAGES)
-            return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+            return _read_rows(Parquet(str(path)))
 
         seeds.append(Seed(path, sink.getvalue().to_pybytes(), read))
     return seeds
+
+
+def _read_rows(source: row_files.RowFiles) -> str:
+    # A mutant may have the size and, within a tick of the clock, the time of the one before.
+    parquet_rows._layouts.clear()
+    parquet_rows._descriptions.clear()
+    arrow_rows._streams.clear()
+    row_files._mapping_of.cache_clear()
+    info = source.info()
+    batch = source.read("train", 0, 2 * _NUM_IMAGES)
+    return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+
+
+def saved_dataset_seeds(folder: Path) -> list[Seed]:
+    """Returns files of saved datasets: Arrow files of three kinds, and what stands beside them."""
+    images = [_encoded(image, "PNG") for image in honest_images()]
+    structs = [{"bytes": image, "path": f"{number}.png"} for number, image in enumerate(images)]
+    labels = pa.array(_labels())
+    named = {"info": {"features": {"label": {"names": ["a", "b", "c"]}}}}
+    tables = (
+        pa.table({"image": structs, "label": labels}, metadata={"huggingface": json.dumps(named)}),
+        pa.table({"image": images, "label": labels.cast(pa.float32())}),
+        pa.table({"image": images, "label": [f"class {label}" for label in _labels()]}),
+    )
+    seeds = []
+    # A mutant stays where it was put, so each seed has a dataset of its own.
+    mutated_files = [(table, "train/data-00000-of-00001.arrow") for table in tables]
+    mutated_files += [(tables[1], name) for name in _SAVED_JSON]
+    for number, (table, name) in enumerate(mutated_files):
+        root = folder / str(number)
+        _write_saved_dataset(root, table)
+        mutated = root / name
+
+        def read(root: Path = root) -> str:
+            return _read_rows(SavedDataset(str(root)))
+
+        seeds.append(Seed(mutated, mutated.read_bytes(), read))
+    return seeds
+
+
+_SAVED_JSON = ("dataset_dict.json", "train/state.json", "train/dataset_info.json")
+
+
+def _write_saved_dataset(root: Path, table: pa.Table) -> None:
+    """Writes a table as `save_to_disk()` writes a dataset of one split."""
+    folder = root / "train"
+    folder.mkdir(parents=True)
+    with pa.ipc.new_stream(folder / "data-00000-of-00001.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
+    contents = {
+        "dataset_dict.json": {"splits": ["train"]},
+        "train/state.json": {"_data_files": [{"filename": "data-00000-of-00001.arrow"}]},
+        "train/dataset_info.json": {"features": {"label": {"names": ["a", "b", "c"]}}},
+    }
+    for name, content in contents.items():
+        (root / name).write_text(json.dumps(content))
 
 
 def beton_seeds(folder: Path) -> list[Seed]:
@@ -481,6 +542,7 @@ STORE_KINDS: Sequence[str] = (
 INPUT_TARGETS = (
     Target("images", image_seeds, of_store=False),
     Target("parquet", parquet_seeds, of_store=False),
+    Target("saved dataset", saved_dataset_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
     Target("image archives", image_archive_seeds, of_store=False),

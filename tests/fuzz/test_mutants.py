@@ -19,6 +19,7 @@ TARGETS = (*INPUT_TARGETS, *STORE_TARGETS)
 SHORT = {
     "images": 1500,
     "parquet": 600,
+    "saved dataset": 600,
     "beton": 200,
     "archive": 500,
     "image archives": 500,

@@ -14,6 +14,7 @@ SOURCES: Registry[type[Source]] = Registry(
         "image_folder": "image_folder.ImageFolder",
         "imagenet200": "imagenet200.ImageNet200",
         "parquet": "parquet.Parquet",
+        "saved_dataset": "saved_dataset.SavedDataset",
         "table": "table.Table",
     },
 )

@@ -15,6 +15,7 @@ from ray_defense.data.text import encodable, shortened
 
 _NUM_LOOKED_AT = 1000  # entries of a folder
 _SOURCE_OF_ENDING = {
+    ".arrow": "saved_dataset",
     ".parquet": "parquet",
     ".tar": "archive",
     ".tgz": "archive",
@@ -89,7 +90,7 @@ def _remedy_of_file(file: Path) -> str | None:
     source = _SOURCE_OF_ENDING.get(ending)
     if source is None:
         return None
-    path = file.parent if source == "parquet" else file
+    path = file.parent if source in ("parquet", "saved_dataset") else file
     return f"{_line(source, path)} reads {_shown(file.name)}"
 
 

@@ -16,6 +16,8 @@ from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import DescribedSource, Source
+from ray_defense.data.sources.saved_dataset import SavedDataset
+from ray_defense.data.sources.saved_dataset_files import is_saved_dataset
 from ray_defense.data.sources.split_files import holds_files
 from ray_defense.data.sources.table import Table
 from ray_defense.data.sources.table_rows import ENDINGS as TABLE_ENDINGS
@@ -30,8 +32,8 @@ _PACKED = "unpack it and give the folder"
 # What is not read, and what to do instead, by the ending of a file.
 _REMEDIES = {
     ".beton": "FFCV files of others are not read yet: give the images that it was made of",
+    ".arrow": "it is no Arrow stream: write the data with save_to_disk() or to_parquet()",
     ".pkl": "a pickle can run any code when it is opened: save the images as .npz or in folders",
-    ".arrow": "give the folder of the whole dataset, or write it with to_parquet()",
     ".tfrecord": "TFRecords are not read: write the images as .npz, Parquet or in folders",
     ".h5": "HDF5 is not read: write the images as .npz, Parquet or in folders",
     ".mat": "MATLAB files are not read: write the images as .npz, Parquet or in folders",
@@ -52,7 +54,7 @@ _SAME_REMEDY = {
 }
 _WAYS_IN = (
     "give a folder with one folder of images for each class, a .csv with paths and labels, "
-    "a .tar or .zip, an .npz with images and labels, or Parquet files"
+    "a .tar or .zip, an .npz with images and labels, Parquet files, or what save_to_disk() wrote"
 )
 _ARCHIVE_STARTS = (b"PK\3\4", b"\x1f\x8b")
 
@@ -114,6 +116,8 @@ def _recognize_file(file: Path) -> tuple[Source, str]:
         start = opened.read(8)
     if ending == ".parquet" or start.startswith(b"PAR1"):
         return Parquet(str(file)), "a Parquet file"
+    if ending == ".arrow" and not start.startswith(b"ARROW1"):
+        return SavedDataset(str(file)), "an Arrow file"
     if ending in TABLE_ENDINGS:
         return Table(str(file)), "a table of image files"
     if ending in ARRAY_ENDINGS or start.startswith(b"\x93NUMPY"):
@@ -132,6 +136,8 @@ def _arrays(file: Path) -> Source:
 def _recognize_folder(folder: Path) -> tuple[Source, str]:
     names = sorted(os.listdir(folder))
     _refuse_known_layouts(folder, names)
+    if is_saved_dataset(folder):
+        return SavedDataset(str(folder)), "a dataset that save_to_disk() wrote"
     if holds_files(folder, (".parquet",)):
         return Parquet(str(folder)), "a folder of Parquet files"
     if holds_files(folder, ARCHIVE_ENDINGS) and not _has_class_folders(folder):
@@ -156,12 +162,6 @@ def _refuse_known_layouts(folder: Path, names: list[str]) -> None:
             f"{_shown(folder)} is a record of BackdoorBench: it holds the poisoned images alone, "
             "under their labels before the attack. Put them into a copy of the clean class "
             "folders, under the attacker's label, and give that"
-        )
-    if "dataset_dict.json" in names or {"dataset_info.json", "state.json"} <= set(names):
-        raise InputError(
-            f"{_shown(folder)} was written by save_to_disk(): convert it once with "
-            "`python -c \"import datasets; datasets.load_from_disk('DIR')['train']"
-            ".to_parquet('train.parquet')\"` and give train.parquet"
         )
     if "data_batch_1" in names or {"train", "test", "meta"} <= set(names):
         if not (folder / "train").is_dir():

@@ -104,7 +104,7 @@ def test_archives_are_recognized(tmp_path):
         ("a.jsonl", r"as a .csv file"),
         ("a.png", "one folder of images for each class"),
         ("bd_train_dataset/0/1.png", "record of BackdoorBench"),
-        ("dataset_dict.json", "save_to_disk.*to_parquet"),
+        ("dataset_dict.json", "is no JSON.*save_to_disk.*to_parquet"),
         ("data_batch_1", "pickles of CIFAR"),
     ],
 )

@@ -12,6 +12,7 @@ from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.protocol import Source
 from tests.support.encoded_images import random_png
 from tests.support.import_cost import heavy_imports
+from tests.support.saved_datasets import image_table, save_dataset
 from tests.support.source_files import write_class_folders, write_parquet
 
 # Of each source with its defaults. Everything that was made from a source is found by it.
@@ -24,6 +25,7 @@ FINGERPRINTS = {
     "image_folder": "6aea3516a0dbd3cf",
     "imagenet200": "2db4a80affee5b10",
     "parquet": "997d00e47d1ebb46",
+    "saved_dataset": "b02b68080913ae91",
     "table": "29bd69b9251b4dc6",
 }
 
@@ -40,6 +42,8 @@ def create_source(name: str, folder: Path) -> Source:
         return SOURCES[name](path=str(folder / "all.npz"))
     if name == "archive":
         return SOURCES[name](path=str(folder / "all.zip"))
+    if name == "saved_dataset":
+        return SOURCES[name](path=str(folder / "saved"))
     return SOURCES[name](path=str(folder))
 
 
@@ -61,6 +65,8 @@ def source(request, tmp_path):
     for split in ("train", "test"):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
         write_class_folders(folder / split, {"cat": 4, "dog": 3})
+        save_dataset(folder / "saved" / split, [image_table(images, labels)])
+    (folder / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     write_table(folder)
     pixels = np.random.default_rng(0).integers(0, 256, (14, 28, 28), np.uint8)
     np.savez(
