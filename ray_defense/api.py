@@ -177,11 +177,13 @@ def audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.data.image_sides import measured_side
+    from ray_defense.data.sources.protocol import AttackedSource
     from ray_defense.pipeline.audit import (
         MEMORY_FOLDER,
         STORE_FOLDER,
         AuditRequest,
         check_free,
+        compare_with_truth,
         write_audit,
     )
     from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
@@ -202,11 +204,13 @@ def audit(
         cached = [artifact.exists for artifact in plan.artifacts("split").values()]
         if not all(cached):
             check_recipe(config)
-        plan = run_plan(plan, opened_executor, "split")
+        knows_truth = isinstance(source, AttackedSource)
+        plan = run_plan(plan, opened_executor, "evaluation" if knows_truth else "split")
+        compared = compare_with_truth(plan) if knows_truth else {}
         request = AuditRequest(
             data=_shown_data(data),
             command=command or f"ray_defense.audit({_shown_data(data)!r}, out={str(out)!r})",
-            choices={**recognized, **planned.choices},
+            choices={**recognized, **planned.choices, **compared},
             side=side,
             num_cached=sum(cached),
         )

@@ -1,8 +1,11 @@
 """What is fuzzed: honest files of each kind, and how the product reads them."""
 
+import contextlib
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +36,7 @@ from ray_defense.data.sources import table as table_source
 from ray_defense.data.sources.archive import RecordFormat, load_archive
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.arrays import Arrays
+from ray_defense.data.sources.backdoorbench import BackdoorBench
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.saved_dataset import SavedDataset
@@ -220,6 +224,31 @@ def _write_saved_dataset(root: Path, table: pa.Table) -> None:
     }
     for name, content in contents.items():
         (root / name).write_text(json.dumps(content))
+
+
+def record_seeds(folder: Path) -> list[Seed]:
+    """Returns the names of the images of a record of BackdoorBench, of which the record is made."""
+    clean = folder / "clean.npz"
+    np.savez(clean, x_train=honest_images(), y_train=_labels())
+    image = _encoded(honest_images()[0], "PNG")
+    names = "\n".join(f"{label}/{position}.png" for position, label in enumerate(_labels()))
+    path = folder / "names"
+
+    def read() -> str:
+        record = folder / "record"
+        shutil.rmtree(record, ignore_errors=True)
+        for name in path.read_bytes().split(b"\n"):
+            # No mutant may leave the folder.
+            parts = [part for part in name.split(b"/") if part not in (b"", b".", b"..")]
+            file = record.joinpath("bd_train_dataset", *map(os.fsdecode, parts))
+            with contextlib.suppress(OSError, ValueError):  # no file can be called so
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(image)
+        source = BackdoorBench(str(record), clean=str(clean), target_label="1")
+        batch = source.read("train", 0, _NUM_IMAGES)
+        return digest(source.poisoned_index(), batch.images, batch.labels, batch.index)
+
+    return [Seed(path, names.encode(), read)]
 
 
 def beton_seeds(folder: Path) -> list[Seed]:
@@ -543,6 +572,7 @@ INPUT_TARGETS = (
     Target("images", image_seeds, of_store=False),
     Target("parquet", parquet_seeds, of_store=False),
     Target("saved dataset", saved_dataset_seeds, of_store=False),
+    Target("record", record_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
     Target("image archives", image_archive_seeds, of_store=False),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_bytes
@@ -68,6 +70,31 @@ def check_free(out: Path, data: str) -> None:
                 f"{str(out)!r} holds the audit of {shortened(encodable(str(audited)))!r}: name "
                 "another folder with --out"
             )
+
+
+def compare_with_truth(plan: Plan) -> dict[str, str]:
+    """Returns how what is flagged compares with the truth, in words by what it is about.
+
+    Args:
+        plan: Finished up to its evaluation; without a truth there is nothing to say.
+    """
+    from ray_defense.data.table_file import read_table
+    from ray_defense.stages.evaluation import SAMPLES
+
+    artifact = plan.evaluation.artifact
+    table = read_table(artifact.path / SAMPLES)
+    if "poisoned" not in table.column_names:
+        return {}
+    poisoned = table["poisoned"].to_numpy(zero_copy_only=False)
+    flagged = np.array(table["split"].to_pylist()) == "flagged"
+    trusted = np.array(table["split"].to_pylist()) == "trusted"
+    return {
+        "truth": (
+            f"{(flagged & poisoned).sum()} of the {poisoned.sum()} poisoned images are flagged, "
+            f"{(flagged & ~poisoned).sum()} of the {(~poisoned).sum()} others are, and "
+            f"{(trusted & poisoned).sum()} of the {trusted.sum()} trusted images are poisoned"
+        )
+    }
 
 
 def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Literal
 
+from ray_defense.core.errors import InputError
+from ray_defense.data.sources.protocol import AttackedSource, Source
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
@@ -21,7 +23,7 @@ from ray_defense.stages.detect import PlannedDetection, plan_detection
 from ray_defense.stages.detector_models import RecipeModels
 from ray_defense.stages.evaluation import EVALUATION, TrainedModel, evaluation_step
 from ray_defense.stages.ingest import ingest_step
-from ray_defense.stages.poison import poison_step
+from ray_defense.stages.poison import attacked_step, poison_step
 from ray_defense.stages.probe import probe_step
 from ray_defense.store.artifacts import Artifact, Store
 
@@ -130,8 +132,14 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
 
 def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
     """Returns the step of the suspect dataset, poisoned where the recipe has an attack."""
+    source: Source = recipe.source
+    is_attacked = isinstance(source, AttackedSource)
+    if is_attacked and recipe.attack is not None:
+        raise InputError(f"the source {source.name} is poisoned already: set attack to none")
+    if is_attacked:
+        return PlannedDataset(attacked_step(recipe.ingest, source, context))
     if recipe.attack is None:
-        return PlannedDataset(ingest_step(recipe.ingest, recipe.source, context))
+        return PlannedDataset(ingest_step(recipe.ingest, source, context))
     prepared = prepare_attack(
         recipe.attack, recipe.attacker, recipe.ingest, source=recipe.source, context=context
     )

@@ -20,6 +20,7 @@ SHORT = {
     "images": 1500,
     "parquet": 600,
     "saved dataset": 600,
+    "record": 300,
     "beton": 200,
     "archive": 500,
     "image archives": 500,

@@ -24,6 +24,8 @@ _SOURCE_OPTIONS = (
     ("--classes", "DEPTH", "of class folders: top, leaf or auto"),
     ("--layout", "KIND", "of a folder: splits, classes or auto"),
     ("--follow-links-below", "DIR", "read links of class folders that lead to what is below it"),
+    ("--clean", "DATA", "of a record of BackdoorBench: the clean training set"),
+    ("--target-label", "N", "of a record of BackdoorBench: the label that the attacker gave"),
     ("--max-pixels", "N", "of an image before it is resized"),
 )
 

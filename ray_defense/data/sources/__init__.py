@@ -8,6 +8,7 @@ SOURCES: Registry[type[Source]] = Registry(
     {
         "archive": "archive_images.ArchiveImages",
         "arrays": "arrays.Arrays",
+        "backdoorbench": "backdoorbench.BackdoorBench",
         "cifar10": "cifar.Cifar10",
         "cifar100": "cifar.Cifar100",
         "digits": "digits.Digits",

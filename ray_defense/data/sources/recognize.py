@@ -13,6 +13,8 @@ from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
 from ray_defense.data.sources.array_files import array_names
 from ray_defense.data.sources.arrays import ENDINGS as ARRAY_ENDINGS
 from ray_defense.data.sources.arrays import Arrays
+from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.backdoorbench_files import is_record
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import DescribedSource, Source
@@ -136,6 +138,8 @@ def _arrays(file: Path) -> Source:
 def _recognize_folder(folder: Path) -> tuple[Source, str]:
     names = sorted(os.listdir(folder))
     _refuse_known_layouts(folder, names)
+    if is_record(folder):
+        return BackdoorBench(str(folder)), "a record of BackdoorBench"
     if is_saved_dataset(folder):
         return SavedDataset(str(folder)), "a dataset that save_to_disk() wrote"
     if holds_files(folder, (".parquet",)):
@@ -157,12 +161,6 @@ def _recognize_folder(folder: Path) -> tuple[Source, str]:
 
 def _refuse_known_layouts(folder: Path, names: list[str]) -> None:
     """Raises InputError for what other programs write and no source reads."""
-    if folder.name == "bd_train_dataset" or "bd_train_dataset" in names:
-        raise InputError(
-            f"{_shown(folder)} is a record of BackdoorBench: it holds the poisoned images alone, "
-            "under their labels before the attack. Put them into a copy of the clean class "
-            "folders, under the attacker's label, and give that"
-        )
     if "data_batch_1" in names or {"train", "test", "meta"} <= set(names):
         if not (folder / "train").is_dir():
             raise InputError(

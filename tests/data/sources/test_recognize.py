@@ -103,7 +103,7 @@ def test_archives_are_recognized(tmp_path):
         ("a.rar", "unpack it"),
         ("a.jsonl", r"as a .csv file"),
         ("a.png", "one folder of images for each class"),
-        ("bd_train_dataset/0/1.png", "record of BackdoorBench"),
+        ("bd_train_dataset/0/1.png", "is a record of BackdoorBench.*add --clean"),
         ("dataset_dict.json", "is no JSON.*save_to_disk.*to_parquet"),
         ("data_batch_1", "pickles of CIFAR"),
     ],

@@ -10,7 +10,8 @@ import pytest
 from ray_defense.core.config import fingerprint
 from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.protocol import Source
-from tests.support.encoded_images import random_png
+from tests.support.backdoorbench_records import write_record
+from tests.support.encoded_images import random_picture, random_png
 from tests.support.import_cost import heavy_imports
 from tests.support.saved_datasets import image_table, save_dataset
 from tests.support.source_files import write_class_folders, write_parquet
@@ -19,6 +20,7 @@ from tests.support.source_files import write_class_folders, write_parquet
 FINGERPRINTS = {
     "archive": "2aaa31f1e58321c3",
     "arrays": "c282c8393bb92373",
+    "backdoorbench": "03781bc3300bddf8",
     "cifar10": "83ea237d75efe515",
     "cifar100": "1bdb4ef7e94bc100",
     "digits": "6e4c1f9c9b277111",
@@ -36,6 +38,9 @@ def create_source(name: str, folder: Path) -> Source:
         return SOURCES[name]()
     if name in ("cifar10", "cifar100"):
         return SOURCES[name](root=str(folder))
+    if name == "backdoorbench":
+        record = write_record(folder.parent / "record", {2: random_picture()}, {2: 0})
+        return SOURCES[name](str(record), clean=str(folder.parent / "clean"), target_label="1")
     if name == "imagenet200":
         return SOURCES[name](path=str(folder), num_classes=2)
     if name == "arrays":
@@ -65,6 +70,7 @@ def source(request, tmp_path):
     for split in ("train", "test"):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
         write_class_folders(folder / split, {"cat": 4, "dog": 3})
+        write_class_folders(folder.parent / "clean" / split, {"cat": 4, "dog": 3})
         save_dataset(folder / "saved" / split, [image_table(images, labels)])
     (folder / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     write_table(folder)
