@@ -139,6 +139,7 @@ def audit(
     data: Any,
     *,
     out: str | Path,
+    trusted: Any = None,
     size: int | Literal["auto"] = "auto",
     quick: bool = False,
     power: Sequence[int] = (),
@@ -160,6 +161,8 @@ def audit(
             holds, in any form that `sources.memory.source_of` knows: arrays, a dataset of torch or
             of Hugging Face.
         out: The folder of the audit; it is made, and may hold an earlier audit.
+        trusted: Images of the same classes that you vouch for, in any form that `data` has: never
+            flagged, always trusted, and a reference for the others. None for none.
         size: The side that images are resized to, in pixels; "auto" chooses it from the data.
         quick: Whether only the fastest detectors are used.
         power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
@@ -178,9 +181,11 @@ def audit(
     """
     from ray_defense.data.image_sides import measured_side
     from ray_defense.data.sources.protocol import AttackedSource
+    from ray_defense.data.sources.with_trusted import WithTrusted
     from ray_defense.pipeline.audit import (
         MEMORY_FOLDER,
         STORE_FOLDER,
+        TRUSTED_FOLDER,
         AuditRequest,
         check_free,
         compare_with_truth,
@@ -191,6 +196,10 @@ def audit(
     folder = Path(os.path.abspath(os.path.expanduser(out)))
     check_free(folder, _shown_data(data))
     source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
+    if trusted is not None:
+        vouched, _ = _recognized(trusted, folder / TRUSTED_FOLDER, {})
+        source = WithTrusted(source, vouched, size=source.info().size)
+        recognized["trusted"] = source.describe().recognized[0]
     chosen = AuditSettings(
         quick=quick, size=None if size == "auto" else size, power=tuple(power), seed=seed
     )

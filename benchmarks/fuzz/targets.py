@@ -29,6 +29,7 @@ from ray_defense.data.sources import (
     archive_images,
     array_files,
     arrays,
+    beton,
     row_files,
     table_rows,
 )
@@ -37,6 +38,7 @@ from ray_defense.data.sources.archive import RecordFormat, load_archive
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.beton import Beton
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.saved_dataset import SavedDataset
@@ -244,7 +246,7 @@ def record_seeds(folder: Path) -> list[Seed]:
             with contextlib.suppress(OSError, ValueError):  # no file can be called so
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(image)
-        source = BackdoorBench(str(record), clean=str(clean), target_label="1")
+        source = BackdoorBench(str(record), clean=Arrays(str(clean)), target_label="1")
         batch = source.read("train", 0, _NUM_IMAGES)
         return digest(source.poisoned_index(), batch.images, batch.labels, batch.index)
 
@@ -265,6 +267,22 @@ def beton_seeds(folder: Path) -> list[Seed]:
             return digest(file.labels, file.index if file.has_index else 0, file.images(rows))
 
         seeds.append(Seed(path, path.read_bytes(), read))
+    return seeds
+
+
+def foreign_beton_seeds(folder: Path) -> list[Seed]:
+    """Returns the same files, read as those of a user."""
+    seeds = []
+    for seed in beton_seeds(folder):
+
+        def read(path: Path = seed.path) -> str:
+            beton._checked_file.cache_clear()
+            beton._mapping_of.cache_clear()
+            source = Beton(str(path))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), source.labels("train"), batch.images, batch.index)
+
+        seeds.append(Seed(seed.path, seed.data, read))
     return seeds
 
 
@@ -574,6 +592,7 @@ INPUT_TARGETS = (
     Target("saved dataset", saved_dataset_seeds, of_store=False),
     Target("record", record_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
+    Target("foreign beton", foreign_beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
     Target("image archives", image_archive_seeds, of_store=False),
     Target("arrays", array_seeds, of_store=False),

@@ -23,6 +23,7 @@ from ray_defense.store.checked_files import read_checked_bytes
 
 STORE_FOLDER = "store"
 MEMORY_FOLDER = "data-from-memory"  # what a program handed over, as files
+TRUSTED_FOLDER = "trusted-from-memory"  # and what it vouched for
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def check_free(out: Path, data: str) -> None:
     if not out.is_dir():
         return
     entries = set(os.listdir(out))
-    if entries and not entries & {MANIFEST, STORE_FOLDER, MEMORY_FOLDER}:
+    if entries and not entries & {MANIFEST, STORE_FOLDER, MEMORY_FOLDER, TRUSTED_FOLDER}:
         raise InputError(
             f"{str(out)!r} is not empty and holds no audit: name another folder with --out"
         )

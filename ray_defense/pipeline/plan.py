@@ -10,6 +10,7 @@ from typing import Literal
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.protocol import AttackedSource, Source
+from ray_defense.data.sources.with_trusted import WithTrusted
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
@@ -111,6 +112,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         context=context,
         detectors=recipe.detect.detectors,
         power=power,
+        first_vouched=_first_vouched(recipe),
     )
     defenses = {}
     for defense in recipe.defenses:
@@ -128,6 +130,13 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         defenses=defenses,
     )
     return with_current_evaluation(defense_plan)
+
+
+def _first_vouched(recipe: Recipe) -> int | None:
+    """Returns the index of the first sample that the user vouches for, if there are some."""
+    if isinstance(recipe.source, WithTrusted):
+        return recipe.source.first_vouched()
+    return None
 
 
 def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:

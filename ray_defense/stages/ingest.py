@@ -24,11 +24,13 @@ from ray_defense.data.sources.listing import (
     capture_split,
 )
 from ray_defense.data.sources.protocol import (
+    AttackedSource,
     DescribedSource,
     Source,
     SourceInfo,
     SourceSplit,
 )
+from ray_defense.data.sources.with_trusted import WithTrusted
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
@@ -71,6 +73,11 @@ def check_store_apart(source: Source, store: Store) -> None:
 
     Its folders would become classes, and what a run writes would change the source.
     """
+    if isinstance(source, WithTrusted):
+        for part in source.parts():
+            check_store_apart(part, store)
+    if isinstance(source, AttackedSource):
+        check_store_apart(source.clean_source(), store)
     if not isinstance(source, ListedSource):
         return
     root = store.root.resolve()

@@ -22,6 +22,7 @@ SHORT = {
     "saved dataset": 600,
     "record": 300,
     "beton": 200,
+    "foreign beton": 200,
     "archive": 500,
     "image archives": 500,
     "arrays": 500,

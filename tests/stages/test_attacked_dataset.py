@@ -6,6 +6,7 @@ import pytest
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.execution.local import LocalExecutor
 from ray_defense.execution.steps import make_steps
@@ -26,7 +27,7 @@ def source(tmp_path) -> BackdoorBench:
     (clean / "dog" / "0.png").write_bytes(b"broken")
     pictures = {position: random_picture() for position in (1, 6)}
     record = write_record(tmp_path / "record", pictures, {1: 0, 6: 1})
-    return BackdoorBench(str(record), str(clean), "1")
+    return BackdoorBench(str(record), ImageFolder(str(clean)), "1")
 
 
 def test_the_truth_of_the_source_is_sealed_by_the_indices_of_accepted_samples(source, tmp_path):

@@ -39,6 +39,9 @@ class AuditCommand:
             "--out", default=DEFAULT_OUT, metavar="DIR", help="the folder of the audit"
         )
         parser.add_argument(
+            "--trusted", metavar="DIR", help="images of the same classes that you vouch for"
+        )
+        parser.add_argument(
             "--quick", action="store_true", help="use only the fastest detectors, trained shortly"
         )
         parser.add_argument(
@@ -71,6 +74,7 @@ class AuditCommand:
             audit = api.audit(
                 options.data,
                 out=options.out,
+                trusted=options.trusted,
                 size=_parse_size(options.size),
                 quick=options.quick,
                 power=_parse_sizes(options.power),

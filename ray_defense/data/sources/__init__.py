@@ -9,6 +9,7 @@ SOURCES: Registry[type[Source]] = Registry(
         "archive": "archive_images.ArchiveImages",
         "arrays": "arrays.Arrays",
         "backdoorbench": "backdoorbench.BackdoorBench",
+        "beton": "beton.Beton",
         "cifar10": "cifar.Cifar10",
         "cifar100": "cifar.Cifar100",
         "digits": "digits.Digits",
@@ -17,5 +18,6 @@ SOURCES: Registry[type[Source]] = Registry(
         "parquet": "parquet.Parquet",
         "saved_dataset": "saved_dataset.SavedDataset",
         "table": "table.Table",
+        "with_trusted": "with_trusted.WithTrusted",
     },
 )

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ray_defense.core.checks import check_in_range
+from ray_defense.core.config import choice
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodedImage, decode_recorded
 from ray_defense.data.limits import MAX_ENCODED_BYTES, MAX_SIDE, MIN_SIDE
+from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.backdoorbench_files import (
     RECORD_FOLDER,
     list_recorded,
@@ -32,7 +33,6 @@ from ray_defense.data.sources.signature import files_signature
 from ray_defense.data.text import encodable, shortened
 
 NEXT_LABEL = "next"
-_NAMED = ("cifar10", "cifar100")
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,13 @@ class BackdoorBench:
 
     name: ClassVar[str] = "backdoorbench"
     path: str = ""  # the record, or its folder bd_train_dataset
-    clean: str = ""  # the clean training set: a path that `recognize` knows, cifar10 or cifar100
+    clean: Any | None = choice(SOURCES, default=None)  # the clean training set
     target_label: str = ""  # the number that the attacker gave, or "next" for label + 1
     size: int = 32  # pixels a side
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
         make_absolute(self, "path")
-        if self.clean not in _NAMED:
-            make_absolute(self, "clean")
         target = self.target_label
         is_number = target.isascii() and target.isdigit() and len(target) < 6
         if target not in ("", NEXT_LABEL) and not is_number:
@@ -91,14 +89,17 @@ class BackdoorBench:
 
     def clean_source(self) -> Source:
         """Returns the training set before the attack."""
-        if not self.clean:
+        if self.clean is None:
             raise InputError(
                 f"{_shown(self.path)} is a record of BackdoorBench: it holds the poisoned images "
                 "alone, under their labels before the attack, so add --clean with the clean "
                 "training set (a path, cifar10 or cifar100), and --target-label with the label "
                 "that the attacker gave"
             )
-        return _clean_source(self.clean, self.size)
+        clean: Source = self.clean
+        if clean.info().size != self.size and hasattr(self.clean, "size"):
+            clean = replace(self.clean, size=self.size)
+        return clean
 
     def poisoned_index(self) -> np.ndarray:
         """Returns the positions of the poisoned samples, int64, ascending."""
@@ -110,8 +111,8 @@ class BackdoorBench:
         target = "its label + 1" if self.target_label == NEXT_LABEL else self.target_label
         return SourceDescription(
             (
-                f"{num_poisoned} of the {num_samples} images of {_shown(self.clean)} are replaced "
-                f"by those of {RECORD_FOLDER}, with the label {target}.",
+                f"{num_poisoned} of the {num_samples} clean images are replaced by those of "
+                f"{RECORD_FOLDER}, with the label {target}.",
                 "Which ones is sealed, and compared with what is flagged at the end.",
             ),
             ("attack_result.pt is a pickle and not opened; bd_test_dataset is not read.",),
@@ -140,8 +141,8 @@ class BackdoorBench:
             if before != image.label_before:
                 raise InputError(
                     f"{_shown(image.file)} of the record has the label {image.label_before}, and "
-                    f"image {position} of {_shown(self.clean)} has {before}: give the training set "
-                    "that was poisoned, in the order in which BackdoorBench read it"
+                    f"image {position} of the clean training set has {before}: give the set that "
+                    "was poisoned, in the order in which BackdoorBench read it"
                 )
             if self.target_label == NEXT_LABEL:
                 given[position] = (image.label_before + 1) % num_classes
@@ -189,20 +190,6 @@ def _in_their_places(clean: Batch, poisoned: Batch) -> Batch:
         rejected=tuple(sorted(rejected, key=lambda sample: sample.index)),
         converted=tuple(sorted(converted, key=lambda sample: sample.index)),
     )
-
-
-@lru_cache(maxsize=8)  # what is at a path is recognized once a process
-def _clean_source(clean: str, size: int) -> Source:
-    if clean in _NAMED:
-        from ray_defense.data.sources import SOURCES
-
-        named: Source = SOURCES[clean]()
-        return named
-    from ray_defense.data.sources.recognize import recognize
-
-    source: Any = recognize(clean).source
-    sized: Source = source if source.info().size == size else replace(source, size=size)
-    return sized
 
 
 def _shown(path: object) -> str:

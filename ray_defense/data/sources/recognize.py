@@ -8,6 +8,7 @@ from typing import Any
 
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
+from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
 from ray_defense.data.sources.array_files import array_names
@@ -15,6 +16,7 @@ from ray_defense.data.sources.arrays import ENDINGS as ARRAY_ENDINGS
 from ray_defense.data.sources.arrays import Arrays
 from ray_defense.data.sources.backdoorbench import BackdoorBench
 from ray_defense.data.sources.backdoorbench_files import is_record
+from ray_defense.data.sources.beton import Beton
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import DescribedSource, Source
@@ -33,7 +35,6 @@ _SPLIT_WORDS = (
 _PACKED = "unpack it and give the folder"
 # What is not read, and what to do instead, by the ending of a file.
 _REMEDIES = {
-    ".beton": "FFCV files of others are not read yet: give the images that it was made of",
     ".arrow": "it is no Arrow stream: write the data with save_to_disk() or to_parquet()",
     ".pkl": "a pickle can run any code when it is opened: save the images as .npz or in folders",
     ".tfrecord": "TFRecords are not read: write the images as .npz, Parquet or in folders",
@@ -56,11 +57,13 @@ _SAME_REMEDY = {
 }
 _WAYS_IN = (
     "give a folder with one folder of images for each class, a .csv with paths and labels, "
-    "a .tar or .zip, an .npz with images and labels, Parquet files, or what save_to_disk() wrote"
+    "a .tar or .zip, an .npz with images and labels, Parquet or .beton files, or what "
+    "save_to_disk() wrote"
 )
 _ARCHIVE_STARTS = (b"PK\3\4", b"\x1f\x8b")
 
 
+_NEED_NO_PATH = ("cifar10", "cifar100")
 _NO_SETTINGS: Mapping[str, Any] = {}
 # What a source calls its columns, where it has another name for them.
 _FIELDS = {
@@ -102,7 +105,10 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
         field = _FIELDS.get(source.name, {}).get(name, name)
         if not hasattr(source, field):
             raise InputError(f"{_shown(where)} is {sentence}, which has no {name}: leave it out")
-        source = override(source, field, value)
+        if field == "clean":
+            source = override(source, field, _named_or_recognized(value))
+        else:
+            source = override(source, field, value)
     info = source.info()
     sentences = [f"{_shown(where)} is {sentence}, {info.num_classes} classes."]
     if isinstance(source, DescribedSource):
@@ -112,12 +118,22 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
     return Recognized(source, tuple(sentences))
 
 
+def _named_or_recognized(data: str) -> Source:
+    """Returns the source that a word names, if it needs no path, or that reads the data there."""
+    if data in _NEED_NO_PATH:
+        source: Source = SOURCES[data]()
+        return source
+    return recognize(data).source
+
+
 def _recognize_file(file: Path) -> tuple[Source, str]:
     ending = file.suffix.lower()
     with open(file, "rb") as opened:
         start = opened.read(8)
     if ending == ".parquet" or start.startswith(b"PAR1"):
         return Parquet(str(file)), "a Parquet file"
+    if ending == ".beton":
+        return Beton(str(file)), "a file of FFCV"
     if ending == ".arrow" and not start.startswith(b"ARROW1"):
         return SavedDataset(str(file)), "an Arrow file"
     if ending in TABLE_ENDINGS:
@@ -144,6 +160,8 @@ def _recognize_folder(folder: Path) -> tuple[Source, str]:
         return SavedDataset(str(folder)), "a dataset that save_to_disk() wrote"
     if holds_files(folder, (".parquet",)):
         return Parquet(str(folder)), "a folder of Parquet files"
+    if holds_files(folder, (".beton",)) and not _has_class_folders(folder):
+        return Beton(str(folder)), "a folder of FFCV files"
     if holds_files(folder, ARCHIVE_ENDINGS) and not _has_class_folders(folder):
         return ArchiveImages(str(folder)), "a folder of archives"
     if len(array_names(folder)) > 1 and not _has_class_folders(folder):

@@ -24,6 +24,8 @@ class EvidenceTable:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # The detector whose finds a detector learned from.
     follows: Mapping[str, str] = field(default_factory=dict)
+    # The evidence of samples that the user vouches for: a reference, and nothing to be judged.
+    vouched: "EvidenceTable | None" = None
 
     @property
     def num_samples(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from ray_defense.core.errors import InputError
 from ray_defense.data.image_sides import measured_side
 from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.protocol import AttackedSource
 from ray_defense.data.sources.recognize import recognize
 from tests.support.backdoorbench_records import write_record
@@ -32,9 +33,9 @@ def test_the_poisoned_images_stand_in_their_places_with_the_label_of_the_attacke
         settings = {"clean": str(clean), "target_label": "2"}
         recognized = recognize(str(path), settings)
         source = recognized.source
-        assert source == BackdoorBench(str(path), str(clean), "2")
+        assert source == BackdoorBench(str(path), ImageFolder(str(clean)), "2")
         assert "a record of BackdoorBench, 3 classes" in recognized.sentences[0]
-        assert "3 of the 10 images" in recognized.sentences[1]
+        assert "3 of the 10 clean images" in recognized.sentences[1]
         assert source.labels("train").tolist() == [0, 2, 0, 0, 2, 1, 2, 1, 2, 2]
         batch = source.read("train", 0, 10)
         before = source.clean_source().read("train", 0, 10)
@@ -49,7 +50,7 @@ def test_the_poisoned_images_stand_in_their_places_with_the_label_of_the_attacke
 
 def test_who_is_poisoned_is_known_and_the_next_label_can_be_the_target(tmp_path):
     clean, record, _ = write_both(tmp_path)
-    source = BackdoorBench(str(record), str(clean), "next")
+    source = BackdoorBench(str(record), ImageFolder(str(clean)), "next")
     assert isinstance(source, AttackedSource)
     assert source.poisoned_index().tolist() == list(POSITIONS)
     assert source.labels("train").tolist() == [0, 1, 0, 0, 2, 1, 2, 1, 2, 2]
@@ -75,10 +76,10 @@ def test_a_clean_set_in_another_order_is_refused(tmp_path):
     _, record, _ = write_both(tmp_path)
     other = write_class_folders(tmp_path / "other", {"a": 1, "b": 9})
     with pytest.raises(InputError, match="'0/1.png' of the record has the label 0, and image 1"):
-        BackdoorBench(str(record), str(other), "0").labels("train")
+        BackdoorBench(str(record), ImageFolder(str(other)), "0").labels("train")
     short = write_class_folders(tmp_path / "short", {"a": 4, "b": 1})
     with pytest.raises(InputError, match="image 6 .* has None"):
-        BackdoorBench(str(record), str(short), "0").labels("train")
+        BackdoorBench(str(record), ImageFolder(str(short)), "0").labels("train")
 
 
 @pytest.mark.parametrize(
@@ -98,14 +99,14 @@ def test_files_that_are_named_otherwise_are_refused(tmp_path, name, message):
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"content")
     with pytest.raises(InputError, match=message):
-        BackdoorBench(str(record), str(clean), "0").labels("train")
+        BackdoorBench(str(record), ImageFolder(str(clean)), "0").labels("train")
 
 
 def test_links_and_fifos_are_refused_and_junk_is_skipped(tmp_path):
     clean, record, _ = write_both(tmp_path)
     folder = record / "bd_train_dataset" / "1"
     (folder / ".DS_Store").write_bytes(b"junk")
-    source = BackdoorBench(str(record), str(clean), "0")
+    source = BackdoorBench(str(record), ImageFolder(str(clean)), "0")
     assert len(source.poisoned_index()) == 3
     (folder / "7.png").symlink_to(folder / "4.png")
     with pytest.raises(InputError, match="a link or no regular file"):
@@ -120,7 +121,7 @@ def test_a_damaged_image_of_the_record_is_rejected_and_the_clean_one_does_not_ta
     tmp_path,
 ):
     clean, record, _ = write_both(tmp_path)
-    source = BackdoorBench(str(record), str(clean), "0")
+    source = BackdoorBench(str(record), ImageFolder(str(clean)), "0")
     before = source.signature("train")
     (record / "bd_train_dataset" / "1" / "4.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     (clean / "dog" / "1.png").write_bytes(b"broken too")

@@ -97,7 +97,7 @@ def test_archives_are_recognized(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.beton", "FFCV files of others are not read yet"),
+        ("a.beton", "cannot read .* as .beton"),
         ("a.pkl", "a pickle can run any code"),
         ("a.pth", "a pickle can run any code"),
         ("a.rar", "unpack it"),
