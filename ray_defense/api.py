@@ -251,6 +251,10 @@ def _recognized(
 
 def _shown_data(data: Any) -> str:
     """Returns how the records of an audit call its data."""
+    from ray_defense.data.fetched_data import is_uri, shown_uri
+
+    if isinstance(data, str) and is_uri(data):
+        return shown_uri(data)
     if isinstance(data, str | Path):
         return os.path.abspath(os.path.expanduser(data))
     return str(getattr(data, "path", None) or type(data).__name__)

@@ -7,8 +7,7 @@ import numpy as np
 from ray_defense.core.errors import RunError
 from ray_defense.data.decode import FORMATS, DecodeError, open_image
 from ray_defense.data.sources.encoded import EncodedSource
-from ray_defense.data.sources.protocol import AttackedSource, Source
-from ray_defense.data.sources.with_trusted import WithTrusted
+from ray_defense.data.sources.protocol import AttackedSource, Source, VouchedSource
 
 NUM_MEASURED = 200
 
@@ -25,7 +24,7 @@ def measured_side(source: Source, num_samples: int) -> int | None:
     """
     if isinstance(source, AttackedSource):
         source = source.clean_source()
-    if isinstance(source, WithTrusted):
+    if isinstance(source, VouchedSource):
         source, _ = source.parts()
     if not isinstance(source, EncodedSource):
         return None

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Literal
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.sources.protocol import AttackedSource, Source
-from ray_defense.data.sources.with_trusted import WithTrusted
+from ray_defense.data.sources.protocol import AttackedSource, Source, VouchedSource
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
@@ -134,7 +133,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
 
 def _first_vouched(recipe: Recipe) -> int | None:
     """Returns the index of the first sample that the user vouches for, if there are some."""
-    if isinstance(recipe.source, WithTrusted):
+    if isinstance(recipe.source, VouchedSource):
         return recipe.source.first_vouched()
     return None
 

@@ -29,8 +29,8 @@ from ray_defense.data.sources.protocol import (
     Source,
     SourceInfo,
     SourceSplit,
+    VouchedSource,
 )
-from ray_defense.data.sources.with_trusted import WithTrusted
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
@@ -73,7 +73,7 @@ def check_store_apart(source: Source, store: Store) -> None:
 
     Its folders would become classes, and what a run writes would change the source.
     """
-    if isinstance(source, WithTrusted):
+    if isinstance(source, VouchedSource):
         for part in source.parts():
             check_store_apart(part, store)
     if isinstance(source, AttackedSource):

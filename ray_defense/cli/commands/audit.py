@@ -81,7 +81,7 @@ class AuditCommand:
                 seed=options.seed,
                 settings=_source_settings(options),
                 overrides=work.overrides(),
-                command=shlex.join(["ray-defense", *sys.argv[1:]]),
+                command=shlex.join(["ray-defense", *_without_secrets(sys.argv[1:])]),
                 **where,
             )
         if options.json:
@@ -89,6 +89,13 @@ class AuditCommand:
         else:
             print_audit(audit)
         return audit.exit_code
+
+
+def _without_secrets(words: list[str]) -> list[str]:
+    """Returns the words of a command, with no credentials in those that are URIs."""
+    from ray_defense.data.fetched_data import is_uri, shown_uri
+
+    return [shown_uri(word) if is_uri(word) else word for word in words]
 
 
 def _source_settings(options: argparse.Namespace) -> dict[str, str]:

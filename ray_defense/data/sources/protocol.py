@@ -141,6 +141,17 @@ class AttackedSource(Protocol):
         """Returns the positions of the poisoned training samples, int64, ascending."""
 
 
+@runtime_checkable
+class VouchedSource(Protocol):
+    """What a `Source` has besides whose last training samples the user vouches for."""
+
+    def parts(self) -> tuple[Source, Source]:
+        """Returns the source of the samples to be judged, and that of those vouched for."""
+
+    def first_vouched(self) -> int:
+        """Returns the position of the first training sample that is vouched for."""
+
+
 def make_absolute(source: object, field: str) -> None:
     """Makes a path of a source absolute while the source is created; an empty path stays empty.
 

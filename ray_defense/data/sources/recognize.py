@@ -8,6 +8,7 @@ from typing import Any
 
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
+from ray_defense.data.fetched_data import FetchedData, fetch_data, is_uri
 from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
@@ -84,7 +85,7 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
     """Returns the source that reads the data at a path.
 
     Args:
-        path: A file or a folder.
+        path: A file or a folder, or the URI of one, which is fetched (see `fetch_data`).
         settings: Values of fields of the source that is found, by name. `image_column` and
             `label_column` also name what a table and arrays have in the place of columns.
 
@@ -92,7 +93,10 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
         InputError: If nothing reads it; the message says what would, where that is known. Or if the
             source has no such field.
     """
-    where = Path(os.path.abspath(os.path.expanduser(path)))
+    fetched = FetchedData(Path(os.path.abspath(os.path.expanduser(path))), "")
+    if is_uri(path):
+        fetched = fetch_data(path)
+    where = fetched.path
     if not path or not where.exists():
         raise InputError(f"no file or folder {_shown(where if path else path)}: check the path")
     if where.is_dir():
@@ -111,6 +115,8 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
             source = override(source, field, value)
     info = source.info()
     sentences = [f"{_shown(where)} is {sentence}, {info.num_classes} classes."]
+    if fetched.sentence:
+        sentences.insert(0, fetched.sentence)
     if isinstance(source, DescribedSource):
         description = source.describe()
         sentences.extend(description.recognized)
