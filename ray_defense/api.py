@@ -150,6 +150,7 @@ def audit(
     data: Any,
     *,
     out: str | Path,
+    trusted: Any = None,
     size: int | Literal["auto"] = "auto",
     quick: bool = False,
     power: Sequence[int] = (),
@@ -172,6 +173,8 @@ def audit(
             holds, in any form that `sources.memory.source_of` knows: arrays, a dataset of torch or
             of Hugging Face.
         out: The folder of the audit; it is made, and may hold an earlier audit.
+        trusted: Images of the same classes that you vouch for, in any form that `data` has: never
+            flagged, always trusted, and a reference for the others. None for none.
         size: The side that images are resized to, in pixels; "auto" chooses it from the data.
         quick: Whether only the fastest detectors are used.
         power: How many canaries are planted, such as (50,): measures what "no evidence" is worth,
@@ -191,12 +194,16 @@ def audit(
         RunError: For work that could not be finished.
     """
     from ray_defense.data.image_sides import measured_side
+    from ray_defense.data.sources.protocol import AttackedSource
+    from ray_defense.data.sources.with_trusted import WithTrusted
     from ray_defense.models.named_network import named_network
     from ray_defense.pipeline.audit import (
         MEMORY_FOLDER,
         STORE_FOLDER,
+        TRUSTED_FOLDER,
         AuditRequest,
         check_free,
+        compare_with_truth,
         write_audit,
     )
     from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
@@ -204,6 +211,10 @@ def audit(
     folder = Path(os.path.abspath(os.path.expanduser(out)))
     check_free(folder, _shown_data(data))
     source, recognized = _recognized(data, folder / MEMORY_FOLDER, settings or {})
+    if trusted is not None:
+        vouched, _ = _recognized(trusted, folder / TRUSTED_FOLDER, {})
+        source = WithTrusted(source, vouched, size=source.info().size)
+        recognized["trusted"] = source.describe().recognized[0]
     chosen = AuditSettings(
         quick=quick,
         size=None if size == "auto" else size,
@@ -221,14 +232,16 @@ def audit(
         cached = [artifact.exists for artifact in plan.artifacts("split").values()]
         if not all(cached):
             check_recipe(config)
-        plan = run_plan(plan, opened_executor, "split")
+        knows_truth = isinstance(source, AttackedSource)
+        plan = run_plan(plan, opened_executor, "evaluation" if knows_truth else "split")
+        compared = compare_with_truth(plan) if knows_truth else {}
         feature_map = plan_feature_map(plan)
         if feature_map is not None:
             make_steps([feature_map], store, opened_executor)
         request = AuditRequest(
             data=_shown_data(data),
             command=command or f"ray_defense.audit({_shown_data(data)!r}, out={str(out)!r})",
-            choices={**recognized, **planned.choices},
+            choices={**recognized, **planned.choices, **compared},
             side=side,
             num_cached=sum(cached),
         )
@@ -260,6 +273,10 @@ def _recognized(
 
 def _shown_data(data: Any) -> str:
     """Returns how the records of an audit call its data."""
+    from ray_defense.data.fetched_data import is_uri, shown_uri
+
+    if isinstance(data, str) and is_uri(data):
+        return shown_uri(data)
     if isinstance(data, str | Path):
         return os.path.abspath(os.path.expanduser(data))
     return str(getattr(data, "path", None) or type(data).__name__)

@@ -1,8 +1,11 @@
 """What is fuzzed: honest files of each kind, and how the product reads them."""
 
+import contextlib
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +28,26 @@ from benchmarks.fuzz.seed import Seed, Target, digest
 from ray_defense.core.config import to_plain
 from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.data.decode import FORMATS, DecodeError, decode_image
+from ray_defense.data.rows import arrow_rows, parquet_rows
 from ray_defense.data.shards.beton import BetonFile
 from ray_defense.data.shards.beton_writer import write_beton
-from ray_defense.data.sources import archive_images, array_files, arrays, table_rows
+from ray_defense.data.sources import (
+    archive_images,
+    array_files,
+    arrays,
+    beton,
+    row_files,
+    table_rows,
+)
 from ray_defense.data.sources import table as table_source
 from ray_defense.data.sources.archive import RecordFormat, load_archive
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.arrays import Arrays
+from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.beton import Beton
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.saved_dataset import SavedDataset
 from ray_defense.data.sources.table import Table
 from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
@@ -151,10 +165,7 @@ def parquet_seeds(folder: Path) -> list[Seed]:
         pq.write_table(table, sink, **options)
 
         def read(path: Path = path) -> str:
-            source = Parquet(str(path))
-            info = source.info()
-            batch = source.read("train", 0, 2 * _NUM_IMAGES)
-            return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+            return _read_rows(Parquet(str(path)))
 
         seeds.append(Seed(path, sink.getvalue().to_pybytes(), read))
     return seeds
@@ -193,6 +204,87 @@ def metadata_seeds(folder: Path) -> list[Seed]:
     return seeds
 
 
+def _read_rows(source: row_files.RowFiles) -> str:
+    # A mutant may have the size and, within a tick of the clock, the time of the one before.
+    parquet_rows._layouts.clear()
+    parquet_rows._descriptions.clear()
+    arrow_rows._streams.clear()
+    row_files._mapping_of.cache_clear()
+    info = source.info()
+    batch = source.read("train", 0, 2 * _NUM_IMAGES)
+    return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+
+
+def saved_dataset_seeds(folder: Path) -> list[Seed]:
+    """Returns files of saved datasets: Arrow files of three kinds, and what stands beside them."""
+    images = [_encoded(image, "PNG") for image in honest_images()]
+    structs = [{"bytes": image, "path": f"{number}.png"} for number, image in enumerate(images)]
+    labels = pa.array(_labels())
+    named = {"info": {"features": {"label": {"names": ["a", "b", "c"]}}}}
+    tables = (
+        pa.table({"image": structs, "label": labels}, metadata={"huggingface": json.dumps(named)}),
+        pa.table({"image": images, "label": labels.cast(pa.float32())}),
+        pa.table({"image": images, "label": [f"class {label}" for label in _labels()]}),
+    )
+    seeds = []
+    # A mutant stays where it was put, so each seed has a dataset of its own.
+    mutated_files = [(table, "train/data-00000-of-00001.arrow") for table in tables]
+    mutated_files += [(tables[1], name) for name in _SAVED_JSON]
+    for number, (table, name) in enumerate(mutated_files):
+        root = folder / str(number)
+        _write_saved_dataset(root, table)
+        mutated = root / name
+
+        def read(root: Path = root) -> str:
+            return _read_rows(SavedDataset(str(root)))
+
+        seeds.append(Seed(mutated, mutated.read_bytes(), read))
+    return seeds
+
+
+_SAVED_JSON = ("dataset_dict.json", "train/state.json", "train/dataset_info.json")
+
+
+def _write_saved_dataset(root: Path, table: pa.Table) -> None:
+    """Writes a table as `save_to_disk()` writes a dataset of one split."""
+    folder = root / "train"
+    folder.mkdir(parents=True)
+    with pa.ipc.new_stream(folder / "data-00000-of-00001.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
+    contents = {
+        "dataset_dict.json": {"splits": ["train"]},
+        "train/state.json": {"_data_files": [{"filename": "data-00000-of-00001.arrow"}]},
+        "train/dataset_info.json": {"features": {"label": {"names": ["a", "b", "c"]}}},
+    }
+    for name, content in contents.items():
+        (root / name).write_text(json.dumps(content))
+
+
+def record_seeds(folder: Path) -> list[Seed]:
+    """Returns the names of the images of a record of BackdoorBench, of which the record is made."""
+    clean = folder / "clean.npz"
+    np.savez(clean, x_train=honest_images(), y_train=_labels())
+    image = _encoded(honest_images()[0], "PNG")
+    names = "\n".join(f"{label}/{position}.png" for position, label in enumerate(_labels()))
+    path = folder / "names"
+
+    def read() -> str:
+        record = folder / "record"
+        shutil.rmtree(record, ignore_errors=True)
+        for name in path.read_bytes().split(b"\n"):
+            # No mutant may leave the folder.
+            parts = [part for part in name.split(b"/") if part not in (b"", b".", b"..")]
+            file = record.joinpath("bd_train_dataset", *map(os.fsdecode, parts))
+            with contextlib.suppress(OSError, ValueError):  # no file can be called so
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(image)
+        source = BackdoorBench(str(record), clean=Arrays(str(clean)), target_label="1")
+        batch = source.read("train", 0, _NUM_IMAGES)
+        return digest(source.poisoned_index(), batch.images, batch.labels, batch.index)
+
+    return [Seed(path, names.encode(), read)]
+
+
 def beton_seeds(folder: Path) -> list[Seed]:
     """Returns raw and JPEG shards, one of them without an index."""
     images = honest_images()
@@ -207,6 +299,22 @@ def beton_seeds(folder: Path) -> list[Seed]:
             return digest(file.labels, file.index if file.has_index else 0, file.images(rows))
 
         seeds.append(Seed(path, path.read_bytes(), read))
+    return seeds
+
+
+def foreign_beton_seeds(folder: Path) -> list[Seed]:
+    """Returns the same files, read as those of a user."""
+    seeds = []
+    for seed in beton_seeds(folder):
+
+        def read(path: Path = seed.path) -> str:
+            beton._checked_file.cache_clear()
+            beton._mapping_of.cache_clear()
+            source = Beton(str(path))
+            batch = source.read("train", 0, 2 * _NUM_IMAGES)
+            return digest(source.info(), source.labels("train"), batch.images, batch.index)
+
+        seeds.append(Seed(seed.path, seed.data, read))
     return seeds
 
 
@@ -485,7 +593,10 @@ STORE_KINDS: Sequence[str] = (
 INPUT_TARGETS = (
     Target("images", image_seeds, of_store=False),
     Target("parquet", parquet_seeds, of_store=False),
+    Target("saved dataset", saved_dataset_seeds, of_store=False),
+    Target("record", record_seeds, of_store=False),
     Target("beton", beton_seeds, of_store=False),
+    Target("foreign beton", foreign_beton_seeds, of_store=False),
     Target("archive", archive_seeds, of_store=False),
 )
 FORM_TARGETS = (

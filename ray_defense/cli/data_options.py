@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import shlex
+import sys
 from typing import Any
 
 from ray_defense.cli.parser import CommandParser
@@ -15,6 +17,8 @@ _SOURCE_OPTIONS = (
     ("--classes", "DEPTH", "of class folders: top, leaf or auto"),
     ("--layout", "KIND", "of a folder: splits, classes or auto"),
     ("--follow-links-below", "DIR", "read links of class folders that lead to what is below it"),
+    ("--clean", "DATA", "of a record of BackdoorBench: the clean training set"),
+    ("--target-label", "N", "of a record of BackdoorBench: the label that the attacker gave"),
     ("--max-pixels", "N", "of an image before it is resized"),
 )
 
@@ -22,6 +26,9 @@ _SOURCE_OPTIONS = (
 def add_data_options(parser: CommandParser) -> None:
     """Adds where an audit goes, and how its data are read."""
     parser.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help="the folder of the audit")
+    parser.add_argument(
+        "--trusted", metavar="DIR", help="images of the same classes that you vouch for"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="use only the fastest detectors, trained shortly"
     )
@@ -43,15 +50,24 @@ def data_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """
     return {
         "out": options.out,
+        "trusted": options.trusted,
         "size": _parse_size(options.size),
         "quick": options.quick,
         "settings": _source_settings(options),
     }
 
 
+def command_line() -> str:
+    """Returns the command that was typed, with no credentials in the words that are URIs."""
+    from ray_defense.data.fetched_data import is_uri, shown_uri
+
+    words = [shown_uri(word) if is_uri(word) else word for word in sys.argv[1:]]
+    return shlex.join(["ray-defense", *words])
+
+
 def has_data_options(options: argparse.Namespace) -> bool:
     """Returns whether the user gave one of the options of `add_data_options`."""
-    defaults = {"out": DEFAULT_OUT, "size": "auto", "quick": False, "settings": {}}
+    defaults = {"out": DEFAULT_OUT, "trusted": None, "size": "auto", "quick": False, "settings": {}}
     return data_arguments(options) != defaults
 
 

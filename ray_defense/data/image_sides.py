@@ -8,7 +8,7 @@ import numpy as np
 from ray_defense.core.errors import RunError
 from ray_defense.data.decode import FORMATS, DecodeError, open_image
 from ray_defense.data.sources.encoded import EncodedSource
-from ray_defense.data.sources.protocol import Source
+from ray_defense.data.sources.protocol import AttackedSource, Source, VouchedSource
 from ray_defense.decoding.heif_layout import heif_formats, heif_sizes, is_heif
 
 NUM_MEASURED = 200
@@ -24,6 +24,10 @@ def measured_side(source: Source, num_samples: int) -> int | None:
     Returns:
         The median; None where no image can be read, or the source has no image files.
     """
+    if isinstance(source, AttackedSource):
+        source = source.clean_source()
+    if isinstance(source, VouchedSource):
+        source, _ = source.parts()
     if not isinstance(source, EncodedSource):
         return None
     images = []

@@ -18,6 +18,7 @@ from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.sources.encoded import EncodedSource
 from ray_defense.data.sources.protocol import Source
+from ray_defense.data.sources.with_trusted import WithTrusted
 from ray_defense.data.text import encodable, shortened
 from ray_defense.exports.audit_folder import AuditFolder
 
@@ -59,7 +60,8 @@ def open_pictures(
     source = source_of(audit, data)
     if audit.manifest["configuration"].get("attack") is not None:
         return WorkingSizePng(dataset, "a recipe with an attack changed the images")
-    if not isinstance(source, EncodedSource):
+    has_files = not isinstance(source, WithTrusted) or source.has_files()
+    if not isinstance(source, EncodedSource) or not has_files:
         return WorkingSizePng(dataset, "the source has no file of each image")
     return OriginalFiles(source, dataset, _jpeg_quality(audit))
 
@@ -97,7 +99,8 @@ def source_of(audit: AuditFolder, data: str | Path | None = None) -> Source:
     kind = look_up(SOURCES, "source", plain.pop("kind", None))
     source: Source = from_plain(kind, plain)
     if data is not None:
-        source = override(source, "path", str(data))
+        field = "data.path" if isinstance(source, WithTrusted) else "path"
+        source = override(source, field, str(data))
     return source
 
 

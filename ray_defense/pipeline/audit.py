@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ray_defense.core.config import to_plain
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_bytes
@@ -22,6 +24,7 @@ from ray_defense.store.checked_files import read_checked_bytes
 
 STORE_FOLDER = "store"
 MEMORY_FOLDER = "data-from-memory"  # what a program handed over, as files
+TRUSTED_FOLDER = "trusted-from-memory"  # and what it vouched for
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def check_free(out: Path, data: str) -> None:
     if not out.is_dir():
         return
     entries = set(os.listdir(out))
-    if entries and not entries & {MANIFEST, STORE_FOLDER, MEMORY_FOLDER}:
+    if entries and not entries & {MANIFEST, STORE_FOLDER, MEMORY_FOLDER, TRUSTED_FOLDER}:
         raise InputError(
             f"{str(out)!r} is not empty and holds no audit: name another folder with --out"
         )
@@ -81,6 +84,31 @@ def places_of(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
     for stage, artifact in artifacts.items():
         places[stage] = f"{STORE_FOLDER}/{artifact.path.parent.name}/{artifact.path.name}"
     return places
+
+
+def compare_with_truth(plan: Plan) -> dict[str, str]:
+    """Returns how what is flagged compares with the truth, in words by what it is about.
+
+    Args:
+        plan: Finished up to its evaluation; without a truth there is nothing to say.
+    """
+    from ray_defense.data.table_file import read_table
+    from ray_defense.stages.evaluation import SAMPLES
+
+    artifact = plan.evaluation.artifact
+    table = read_table(artifact.path / SAMPLES)
+    if "poisoned" not in table.column_names:
+        return {}
+    poisoned = table["poisoned"].to_numpy(zero_copy_only=False)
+    flagged = np.array(table["split"].to_pylist()) == "flagged"
+    trusted = np.array(table["split"].to_pylist()) == "trusted"
+    return {
+        "truth": (
+            f"{(flagged & poisoned).sum()} of the {poisoned.sum()} poisoned images are flagged, "
+            f"{(flagged & ~poisoned).sum()} of the {(~poisoned).sum()} others are, and "
+            f"{(trusted & poisoned).sum()} of the {trusted.sum()} trusted images are poisoned"
+        )
+    }
 
 
 def write_audit(plan: Plan, out: Path, request: AuditRequest) -> Audit:

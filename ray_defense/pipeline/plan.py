@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Literal
 
+from ray_defense.core.errors import InputError
+from ray_defense.data.sources.protocol import AttackedSource, Source, VouchedSource
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
@@ -22,7 +24,7 @@ from ray_defense.stages.detector_models import RecipeModels
 from ray_defense.stages.evaluation import EVALUATION, TrainedModel, evaluation_step
 from ray_defense.stages.given_model import given_step
 from ray_defense.stages.ingest import ingest_step
-from ray_defense.stages.poison import poison_step
+from ray_defense.stages.poison import attacked_step, poison_step
 from ray_defense.stages.probe import probe_step
 from ray_defense.stages.repaired import REPAIRED, repaired_step
 from ray_defense.store.artifacts import Artifact, Store
@@ -114,6 +116,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         context=context,
         detectors=recipe.detect.detectors,
         power=power,
+        first_vouched=_first_vouched(recipe),
     )
     if recipe.backdoored is not None and recipe.given is not None:
         network = recipe.backdoored.model
@@ -164,10 +167,23 @@ def _plan_repaired(
     )
 
 
+def _first_vouched(recipe: Recipe) -> int | None:
+    """Returns the index of the first sample that the user vouches for, if there are some."""
+    if isinstance(recipe.source, VouchedSource):
+        return recipe.source.first_vouched()
+    return None
+
+
 def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
     """Returns the step of the suspect dataset, poisoned where the recipe has an attack."""
+    source: Source = recipe.source
+    is_attacked = isinstance(source, AttackedSource)
+    if is_attacked and recipe.attack is not None:
+        raise InputError(f"the source {source.name} is poisoned already: set attack to none")
+    if is_attacked:
+        return PlannedDataset(attacked_step(recipe.ingest, source, context))
     if recipe.attack is None:
-        return PlannedDataset(ingest_step(recipe.ingest, recipe.source, context))
+        return PlannedDataset(ingest_step(recipe.ingest, source, context))
     prepared = prepare_attack(
         recipe.attack, recipe.attacker, recipe.ingest, source=recipe.source, context=context
     )

@@ -34,6 +34,7 @@ def decide_step(
     context: PlanContext,
     detectors: Sequence[Detector] = (),
     power: Step | None = None,
+    first_vouched: int | None = None,
 ) -> Step:
     """Returns the step that splits the samples.
 
@@ -45,6 +46,8 @@ def decide_step(
         context: The surroundings of the plan.
         detectors: All detectors of the evidence, which the artifact of the evidence identifies.
         power: The step of what planted canaries show, for the verdict, where it is measured.
+        first_vouched: The index of the first sample that the user vouches for, which the source
+            says; None where there is none.
 
     Raises:
         InputError: If the detectors are given and the decision needs a column that none of them
@@ -70,6 +73,7 @@ def decide_step(
         follows=follows,
         seed_shares=seed_shares,
         power=None if power is None else power.artifact,
+        first_vouched=first_vouched,
     )
     return Step(artifact, tuple(needs.values()), work=FunctionWork(partial(_decide, inputs)))
 
@@ -85,6 +89,7 @@ class DecideInputs:
     follows: Mapping[str, str]  # the detector whose finds a detector learned from
     seed_shares: Mapping[str, float]  # of seeds among what such a detector's networks learned
     power: Artifact | None
+    first_vouched: int | None  # the index of the first sample that the user vouches for
 
 
 def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> None:
@@ -97,6 +102,11 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
     from ray_defense.data.split_table import SplitTable, write_split
     from ray_defense.data.suspect_dataset import SuspectDataset
     from ray_defense.detectors.decision.protocol import EvidenceTable
+    from ray_defense.detectors.decision.vouched import (
+        set_vouched_aside,
+        vouched_samples,
+        with_vouched,
+    )
     from ray_defense.stages.power_file import read_power
 
     dataset = SuspectDataset(inputs.suspect.path)
@@ -110,7 +120,14 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
         seed_shares=inputs.seed_shares,
     )
     power = None if inputs.power is None else read_power(inputs.power)
-    decided = inputs.config.decide(table, inputs.detector, power)
+    if inputs.first_vouched is None:
+        decided = inputs.config.decide(table, inputs.detector, power)
+    else:
+        vouched_N = vouched_samples(
+            dataset.index, dataset.labels, _read_hashes(inputs.suspect), inputs.first_vouched
+        )
+        judged = set_vouched_aside(table, vouched_N)
+        decided = with_vouched(inputs.config.decide(judged, inputs.detector, power), vouched_N)
     positions = decided.positions
     write_split(artifact.work, SplitTable(table.index, decided.scores, positions.part_names()))
     if decided.verdict is not None:
@@ -126,6 +143,17 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
         "notes": decided.notes,
     }
     write_json(artifact.work / "summary.json", summary)
+
+
+def _read_hashes(suspect: Artifact) -> list[str]:
+    """Returns the hash of the pixels of each sample of a dataset."""
+    from ray_defense.data.suspect_dataset import MANIFEST
+    from ray_defense.data.table_file import read_table
+
+    hashes: list[str] = read_table(suspect.path / MANIFEST, columns=["sha256"])[
+        "sha256"
+    ].to_pylist()
+    return hashes
 
 
 def _read_metrics(evidence: Artifact) -> dict[str, dict[str, float]]:

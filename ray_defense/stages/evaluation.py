@@ -14,7 +14,7 @@ import numpy as np
 from ray_defense.core.checks import check_at_least
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import write_json
-from ray_defense.data.sources.protocol import Source
+from ray_defense.data.sources.protocol import AttackedSource, Source
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.models.protocol import Model
@@ -105,7 +105,8 @@ def evaluation_step(
         split: The step of its split; None for the models alone.
         models: The models by name ("backdoored", "d_br", ...).
         source: Where the test set comes from.
-        attack: Who poisoned the dataset; without one there is no truth, and what needs it is null.
+        attack: Our attack on the dataset; without one there is no ASR, and no truth either unless
+            the source is an `AttackedSource`. What needs them is null.
         asset: The step of the attack's asset, where there is one.
         context: The surroundings of the plan.
     """
@@ -154,7 +155,7 @@ def _evaluate(
     from ray_defense.data.table_file import write_table
     from ray_defense.store.truth import unseal
 
-    truth = None if inputs.attack is None else unseal(store, inputs.suspect.key)
+    truth = unseal(store, inputs.suspect.key) if _has_truth(inputs) else None
     models, num_rejected = _measure_models(inputs, truth, executor)
     check_source_unchanged(inputs.source, "test", inputs.identity)
     notes = []
@@ -177,6 +178,11 @@ def _evaluate(
             "trusted_class_counts": summary["trusted_class_counts"],
         }
     write_json(artifact.work / "evaluation.json", evaluation)
+
+
+def _has_truth(inputs: EvaluationInputs) -> bool:
+    """Returns whether somebody knows which samples are poisoned: we, or who made the source."""
+    return inputs.attack is not None or isinstance(inputs.source, AttackedSource)
 
 
 def _measure_models(
@@ -214,7 +220,12 @@ def _measure_models(
 def _relapse_inputs(inputs: EvaluationInputs, truth: "Truth | None") -> RelapseInputs | None:
     """Returns what fine-tuning takes; None where nobody asks for it, or knows what is poisoned."""
     config = inputs.config.relapse
-    if not config.num_poisoned or truth is None or not truth.poisoned.any():
+    if (
+        inputs.attack is None
+        or not config.num_poisoned
+        or truth is None
+        or not truth.poisoned.any()
+    ):
         return None
     index = draw_relapse_samples(config, inputs.seed, truth)
     return RelapseInputs(config, inputs.seed, inputs.suspect.path, index)

@@ -25,10 +25,12 @@ from ray_defense.data.sources.listing import (
     capture_split,
 )
 from ray_defense.data.sources.protocol import (
+    AttackedSource,
     DescribedSource,
     Source,
     SourceInfo,
     SourceSplit,
+    VouchedSource,
 )
 from ray_defense.decoding.heif_layout import heif_formats
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
@@ -76,6 +78,11 @@ def check_store_apart(source: Source, store: Store) -> None:
 
     Its folders would become classes, and what a run writes would change the source.
     """
+    if isinstance(source, VouchedSource):
+        for part in source.parts():
+            check_store_apart(part, store)
+    if isinstance(source, AttackedSource):
+        check_store_apart(source.clean_source(), store)
     if not isinstance(source, ListedSource):
         return
     root = store.root.resolve()

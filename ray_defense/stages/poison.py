@@ -8,7 +8,7 @@ import numpy as np
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.core.random import stream, uniform
-from ray_defense.data.sources.protocol import Source
+from ray_defense.data.sources.protocol import AttackedSource, Source
 from ray_defense.execution.protocols import Columns, Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack, eligible_labels
@@ -19,6 +19,7 @@ from ray_defense.stages.ingest import (
     capture_planned,
     check_store_apart,
     source_identity,
+    unchanged,
     write_dataset,
 )
 from ray_defense.store.artifacts import Artifact, Store
@@ -75,6 +76,57 @@ def poison_step(
     poisoning = Poisoning(config, ingest_config, source, identity=identity, attack=attack)
     function = partial(_poison, poisoning, context.store)
     return Step(artifact, needs=tuple(needs.values()), work=FunctionWork(function))
+
+
+def attacked_step(config: IngestConfig, source: Source, context: PlanContext) -> Step:
+    """Returns the step of a dataset that came attacked; it also seals what its source knows.
+
+    Args:
+        config: How the dataset is cut.
+        source: The images, an `AttackedSource`.
+        context: The surroundings of the plan.
+    """
+    check_store_apart(source, context.store)
+    identity = source_identity(source, "train")
+    described = {"ingest": config, "source": source, "identity": identity}
+    artifact = context.store.locate(INGEST, VERSION, described, {})
+    function = partial(_ingest_attacked, config, source, identity, context.store)
+    return Step(artifact, needs=(), work=FunctionWork(function))
+
+
+def _ingest_attacked(
+    config: IngestConfig,
+    source: Source,
+    identity: str,
+    store: Store,
+    artifact: Artifact,
+    executor: Executor,
+) -> None:
+    """Ingests the training split of a source as it is, and seals which samples are poisoned."""
+    from ray_defense.data.suspect_dataset import SuspectDataset
+    from ray_defense.store.truth import Truth, seal
+
+    assert isinstance(source, AttackedSource)
+    captured, labels = capture_planned(artifact, config, source, identity=identity)
+    poisoned = source.poisoned_index()
+    true_labels = source.clean_source().labels("train")
+    write_dataset(
+        artifact,
+        executor,
+        config=config,
+        captured=captured,
+        identity=identity,
+        labels=labels,
+        change=unchanged,
+    )
+    index = SuspectDataset(artifact.work).index
+    truth = Truth(
+        index=index,
+        poisoned=np.isin(index, poisoned),
+        cover=np.zeros(len(index), bool),
+        true_label=true_labels[index],
+    )
+    seal(store, artifact.key, truth)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -23,6 +23,15 @@ _REMEDIES: dict[type[RayDefenseError], str] = {
     InputError: "check the URI, its options and the credentials",
     RunError: "run the same command again to resume",
 }
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file below a folder of another file system."""
+
+    name: str  # relative to the folder, with slashes; whoever wrote it chose it
+    num_bytes: int
+    modified_ns: int  # 0 where the file system does not say
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,41 @@ class RemoteFolder:
             infos = self.file_system.get_file_info(selector)
         start = len(self.prefix) + 1
         return sorted(info.path[start:] for info in infos if info.is_file)
+
+    def list_states(self, only: str | None = None) -> list[RemoteFile]:
+        """Returns the files there with their sizes and times, ascending by name.
+
+        Args:
+            only: The name of the one that is looked at; None for all.
+        """
+        from pyarrow.fs import FileSelector
+
+        with self._errors_told(f"list {self.uri}"):
+            if only is None:
+                selector = FileSelector(self.prefix, allow_not_found=True, recursive=True)
+                infos = self.file_system.get_file_info(selector)
+            else:
+                infos = self.file_system.get_file_info([self._path(only)])
+        start = len(self.prefix) + 1
+        files = []
+        for info in infos:
+            if info.is_file:
+                files.append(RemoteFile(info.path[start:], info.size or 0, info.mtime_ns or 0))
+        return sorted(files, key=lambda file: file.name)
+
+    def is_file(self) -> bool:
+        """Returns whether it is a file after all."""
+        with self._errors_told(f"look at {self.uri}"):
+            info = self.file_system.get_file_info([self.prefix])[0]
+        return bool(info.is_file)
+
+    def parent(self) -> "RemoteFolder":
+        """Returns the folder that it lies in."""
+        return replace(
+            self,
+            uri=self.uri.rpartition("/")[0],
+            prefix=str(PurePosixPath(self.prefix).parent),
+        )
 
     def hash(self, name: str) -> str:
         """Returns the SHA-256 of a file in hexadecimal; it is read in blocks."""
@@ -113,7 +157,7 @@ class RemoteFolder:
         """Copies files of the folder `name` to a local folder.
 
         Args:
-            name: The folder to copy from.
+            name: The folder to copy from; "" for this one.
             files: The SHA-256 that each file must have, by its relative path; None for any.
             folder: The local folder.
 
@@ -121,12 +165,12 @@ class RemoteFolder:
             DamageError: If a file has another SHA-256.
         """
         for num_done, (file, expected) in enumerate(files.items()):
-            report_progress(f"fetching {name}", num_done, len(files))
+            report_progress(f"fetching {name or self.uri}", num_done, len(files))
             digest = hashlib.sha256()
             with self._errors_told(f"fetch {name}/{file} from {self.uri}"):
                 target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                path = self._path(f"{name}/{file}")
+                path = self._path(f"{name}/{file}" if name else file)
                 source = self.file_system.open_input_stream(path, compression=None)
                 with source, open(target, "wb") as sink:
                     while block := source.read(_BLOCK_BYTES):
@@ -135,7 +179,7 @@ class RemoteFolder:
             if expected not in (None, digest.hexdigest()):
                 folder_there = f"{self.uri}/{name}"
                 raise DamageError.of(f"{folder_there}/{file}", "is damaged", folder_there)
-        report_progress(f"fetching {name}", len(files), len(files))
+        report_progress(f"fetching {name or self.uri}", len(files), len(files))
 
     def _path(self, name: str) -> str:
         return f"{self.prefix}/{name}"
@@ -153,11 +197,12 @@ class RemoteFolder:
             raise _error_without_secrets(RunError, doing, error, self.secrets) from None
 
 
-def local_directory(location: str | Path) -> Path | None:
+def local_directory(location: str | Path, what: str = "store") -> Path | None:
     """Returns the directory that a location is, or None if it is a URI of another file system.
 
     Args:
         location: A path, `file:///path`, or another URI.
+        what: How messages call what lies there.
 
     Raises:
         InputError: If it is half a URI, or a `file:` URI of another machine.
@@ -169,13 +214,13 @@ def local_directory(location: str | Path) -> Path | None:
     if not slashes:
         scheme = text.split(":")[0]
         raise InputError(
-            f"the store is a URI without its two slashes, {scheme}:/...: "
+            f"the {what} is a URI without its two slashes, {scheme}:/...: "
             "give it as text, not as a Path"
         )
     if scheme.lower() != "file":
         return None
     if not rest.startswith("/"):
-        raise InputError(f"the store {text} names another machine: give a path, or file:///path")
+        raise InputError(f"the {what} {text} names another machine: give a path, or file:///path")
     return Path(unquote(rest)).resolve()
 
 
@@ -194,11 +239,12 @@ def without_secrets(uri: str) -> str:
     return f"{scheme}://{host_and_path.rstrip('/')}"
 
 
-def connect(uri: str) -> RemoteFolder:
+def connect(uri: str, what: str = "store") -> RemoteFolder:
     """Returns the folder at a URI.
 
     Args:
         uri: Whatever `pyarrow.fs.FileSystem.from_uri` takes, with a folder.
+        what: How messages call what lies there.
 
     Raises:
         InputError: If it is no such URI, names no folder, or cannot be reached.
@@ -209,16 +255,16 @@ def connect(uri: str) -> RemoteFolder:
         file_system, prefix = _open(uri)
     except ValueError:  # whose text repeats the whole URI
         raise InputError(
-            f"the store {shown} is no URI that pyarrow takes: check its scheme "
+            f"the {what} {shown} is no URI that pyarrow takes: check its scheme "
             "(s3, gs, hdfs, abfs), its options, and that credentials in it are percent-encoded"
         ) from None
     except (OSError, NotImplementedError) as error:
-        doing = f"open the store {shown}"
+        doing = f"open the {what} {shown}"
         raise _error_without_secrets(InputError, doing, error, secrets) from None
     prefix = prefix.rstrip("/")
     if not prefix:
         raise InputError(
-            f"the store {shown} names no folder: give one, for example s3://bucket/prefix"
+            f"the {what} {shown} names no folder: give one, for example s3://bucket/prefix"
         )
     return RemoteFolder(shown, file_system, prefix, secrets)
 

@@ -20,7 +20,10 @@ TARGETS = (*INPUT_TARGETS, *FORM_TARGETS, *AUDIT_TARGETS, *STORE_TARGETS)
 SHORT = {
     "images": 1500,
     "parquet": 600,
+    "saved dataset": 600,
+    "record": 300,
     "beton": 200,
+    "foreign beton": 200,
     "archive": 500,
     "image archives": 500,
     "arrays": 500,

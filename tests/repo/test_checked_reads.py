@@ -11,7 +11,7 @@ PACKAGE = ROOT / "ray_defense"
 # Who may call what reads a file as it is. Users' own files are checked by their sources.
 READERS = {
     "read_table": {"data/table_file.py", "data/suspect_dataset.py", "store/truth.py"},
-    "ParquetFile": {"data/sources/parquet_rows.py", "exports/audit_folder.py"},
+    "ParquetFile": {"data/rows/parquet_rows.py", "exports/audit_folder.py"},
     "load": {
         "execution/checkpoint.py",
         "stages/attacker/picture.py",
@@ -26,7 +26,8 @@ READERS = {
         "core/files.py",
         "core/sealed.py",
         "data/sources/listing.py",
-        "data/sources/parquet_schema.py",
+        "data/rows/parquet_schema.py",
+        "data/sources/saved_dataset_files.py",
         "exports/audit_folder.py",
         "exports/finished_run.py",
         "pipeline/config_file.py",

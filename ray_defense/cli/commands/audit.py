@@ -2,11 +2,9 @@
 
 import argparse
 import json
-import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
-from ray_defense.cli.data_options import add_data_options, data_arguments
+from ray_defense.cli.data_options import add_data_options, command_line, data_arguments
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import WorkOptions, add_work_options
 from ray_defense.core.errors import InputError
@@ -51,7 +49,7 @@ class AuditCommand:
                 seed=options.seed,
                 model=options.model,
                 overrides=work.overrides(),
-                command=shlex.join(["ray-defense", *sys.argv[1:]]),
+                command=command_line(),
                 **data_arguments(options),
                 **where,
             )

@@ -3,10 +3,14 @@
 import argparse
 import os
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
-from ray_defense.cli.data_options import add_data_options, data_arguments, has_data_options
+from ray_defense.cli.data_options import (
+    add_data_options,
+    command_line,
+    data_arguments,
+    has_data_options,
+)
 from ray_defense.cli.model_options import add_model_options, user_model
 from ray_defense.cli.parser import CommandParser
 from ray_defense.cli.work_options import WorkOptions, add_recipe_options, add_work_options
@@ -106,7 +110,7 @@ def _audit(
     audit = api.audit(
         data,
         overrides=of_audit,
-        command=shlex.join(["ray-defense", *sys.argv[1:]]),
+        command=command_line(),
         **data_arguments(options),
         **where,
     )

@@ -12,16 +12,16 @@ from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_NAME_CHARACTERS, MAX_SIDE, MIN_SIDE
-from ray_defense.data.sources.archive_layout import PlacedMember, lay_out_members
-from ray_defense.data.sources.archive_members import ENDINGS, MemberReader, list_members
-from ray_defense.data.sources.collect import UndecodedSample, collect_batch
-from ray_defense.data.sources.label_mapping import (
+from ray_defense.data.rows.label_mapping import (
     ClassMapping,
     GivenLabels,
     TextCodes,
     as_numbers,
     map_labels_of_rows,
 )
+from ray_defense.data.sources.archive_layout import PlacedMember, lay_out_members
+from ray_defense.data.sources.archive_members import ENDINGS, MemberReader, list_members
+from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.protocol import (
     Batch,
     SourceDescription,

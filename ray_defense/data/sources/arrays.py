@@ -12,17 +12,17 @@ import numpy as np
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
-from ray_defense.data.sources.array_files import StoredArray, array_names, find_arrays
-from ray_defense.data.sources.array_images import PixelLayout, check_axes, to_rgb, value_scale
-from ray_defense.data.sources.collect import UndecodedSample, collect_batch
-from ray_defense.data.sources.column_names import choose_column
-from ray_defense.data.sources.label_mapping import (
+from ray_defense.data.rows.column_names import choose_column
+from ray_defense.data.rows.label_mapping import (
     ClassMapping,
     GivenLabels,
     TextCodes,
     map_labels,
     whole_numbers,
 )
+from ray_defense.data.sources.array_files import StoredArray, array_names, find_arrays
+from ray_defense.data.sources.array_images import PixelLayout, check_axes, to_rgb, value_scale
+from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.protocol import (
     Batch,
     SourceDescription,

@@ -15,8 +15,8 @@ from numpy.lib.format import write_array
 
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import PART_SUFFIX
+from ray_defense.data.rows.column_names import IMAGE_NAMES, LABEL_NAMES, choose_column
 from ray_defense.data.sources.arrays import Arrays
-from ray_defense.data.sources.column_names import IMAGE_NAMES, LABEL_NAMES, choose_column
 from ray_defense.data.sources.memory_images import as_array, encode_picture, plain_label
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import Source

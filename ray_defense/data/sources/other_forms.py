@@ -15,6 +15,8 @@ from ray_defense.data.text import encodable, shortened
 
 _NUM_LOOKED_AT = 1000  # entries of a folder
 _SOURCE_OF_ENDING = {
+    ".arrow": "saved_dataset",
+    ".beton": "beton",
     ".parquet": "parquet",
     ".tar": "archive",
     ".tgz": "archive",
@@ -84,12 +86,10 @@ def _remedy_of_file(file: Path) -> str | None:
             f"{shlex.quote(str(file.parent))} reads the binary archive there, or downloads it"
         )
     ending = file.suffix.lower()
-    if ending == ".beton":
-        return f"{_shown(file.name)} is a file of FFCV: give the images that it was made from"
     source = _SOURCE_OF_ENDING.get(ending)
     if source is None:
         return None
-    path = file.parent if source == "parquet" else file
+    path = file.parent if source in ("parquet", "saved_dataset") else file
     return f"{_line(source, path)} reads {_shown(file.name)}"
 
 

@@ -127,6 +127,31 @@ class DescribedSource(Protocol):
         """
 
 
+@runtime_checkable
+class AttackedSource(Protocol):
+    """What a `Source` has besides whose training set somebody attacked, and said where.
+
+    Its truth is sealed like that of an attack of our own: no detector and no decision is handed it.
+    """
+
+    def clean_source(self) -> Source:
+        """Returns the same samples, at the same positions, before the attack."""
+
+    def poisoned_index(self) -> np.ndarray:
+        """Returns the positions of the poisoned training samples, int64, ascending."""
+
+
+@runtime_checkable
+class VouchedSource(Protocol):
+    """What a `Source` has besides whose last training samples the user vouches for."""
+
+    def parts(self) -> tuple[Source, Source]:
+        """Returns the source of the samples to be judged, and that of those vouched for."""
+
+    def first_vouched(self) -> int:
+        """Returns the position of the first training sample that is vouched for."""
+
+
 def make_absolute(source: object, field: str) -> None:
     """Makes a path of a source absolute while the source is created; an empty path stays empty.
 

@@ -8,14 +8,21 @@ from typing import Any
 
 from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
+from ray_defense.data.fetched_data import FetchedData, fetch_data, is_uri
+from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.archive_images import ArchiveImages
 from ray_defense.data.sources.archive_members import ENDINGS as ARCHIVE_ENDINGS
 from ray_defense.data.sources.array_files import array_names
 from ray_defense.data.sources.arrays import ENDINGS as ARRAY_ENDINGS
 from ray_defense.data.sources.arrays import Arrays
+from ray_defense.data.sources.backdoorbench import BackdoorBench
+from ray_defense.data.sources.backdoorbench_files import is_record
+from ray_defense.data.sources.beton import Beton
 from ray_defense.data.sources.image_folder import ImageFolder
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import DescribedSource, Source
+from ray_defense.data.sources.saved_dataset import SavedDataset
+from ray_defense.data.sources.saved_dataset_files import is_saved_dataset
 from ray_defense.data.sources.split_files import holds_files
 from ray_defense.data.sources.table import Table
 from ray_defense.data.sources.table_rows import ENDINGS as TABLE_ENDINGS
@@ -29,9 +36,8 @@ _SPLIT_WORDS = (
 _PACKED = "unpack it and give the folder"
 # What is not read, and what to do instead, by the ending of a file.
 _REMEDIES = {
-    ".beton": "FFCV files of others are not read yet: give the images that it was made of",
+    ".arrow": "it is no Arrow stream: write the data with save_to_disk() or to_parquet()",
     ".pkl": "a pickle can run any code when it is opened: save the images as .npz or in folders",
-    ".arrow": "give the folder of the whole dataset, or write it with to_parquet()",
     ".tfrecord": "TFRecords are not read: write the images as .npz, Parquet or in folders",
     ".h5": "HDF5 is not read: write the images as .npz, Parquet or in folders",
     ".mat": "MATLAB files are not read: write the images as .npz, Parquet or in folders",
@@ -52,11 +58,13 @@ _SAME_REMEDY = {
 }
 _WAYS_IN = (
     "give a folder with one folder of images for each class, a .csv with paths and labels, "
-    "a .tar or .zip, an .npz with images and labels, or Parquet files"
+    "a .tar or .zip, an .npz with images and labels, Parquet or .beton files, or what "
+    "save_to_disk() wrote"
 )
 _ARCHIVE_STARTS = (b"PK\3\4", b"\x1f\x8b")
 
 
+_NEED_NO_PATH = ("cifar10", "cifar100")
 _NO_SETTINGS: Mapping[str, Any] = {}
 # What a source calls its columns, where it has another name for them.
 _FIELDS = {
@@ -77,7 +85,7 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
     """Returns the source that reads the data at a path.
 
     Args:
-        path: A file or a folder.
+        path: A file or a folder, or the URI of one, which is fetched (see `fetch_data`).
         settings: Values of fields of the source that is found, by name. `image_column` and
             `label_column` also name what a table and arrays have in the place of columns.
 
@@ -85,7 +93,10 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
         InputError: If nothing reads it; the message says what would, where that is known. Or if the
             source has no such field.
     """
-    where = Path(os.path.abspath(os.path.expanduser(path)))
+    fetched = FetchedData(Path(os.path.abspath(os.path.expanduser(path))), "")
+    if is_uri(path):
+        fetched = fetch_data(path)
+    where = fetched.path
     if not path or not where.exists():
         raise InputError(f"no file or folder {_shown(where if path else path)}: check the path")
     if where.is_dir():
@@ -98,14 +109,27 @@ def recognize(path: str, settings: Mapping[str, Any] = _NO_SETTINGS) -> Recogniz
         field = _FIELDS.get(source.name, {}).get(name, name)
         if not hasattr(source, field):
             raise InputError(f"{_shown(where)} is {sentence}, which has no {name}: leave it out")
-        source = override(source, field, value)
+        if field == "clean":
+            source = override(source, field, _named_or_recognized(value))
+        else:
+            source = override(source, field, value)
     info = source.info()
     sentences = [f"{_shown(where)} is {sentence}, {info.num_classes} classes."]
+    if fetched.sentence:
+        sentences.insert(0, fetched.sentence)
     if isinstance(source, DescribedSource):
         description = source.describe()
         sentences.extend(description.recognized)
         sentences.extend(description.left_out)
     return Recognized(source, tuple(sentences))
+
+
+def _named_or_recognized(data: str) -> Source:
+    """Returns the source that a word names, if it needs no path, or that reads the data there."""
+    if data in _NEED_NO_PATH:
+        source: Source = SOURCES[data]()
+        return source
+    return recognize(data).source
 
 
 def _recognize_file(file: Path) -> tuple[Source, str]:
@@ -114,6 +138,10 @@ def _recognize_file(file: Path) -> tuple[Source, str]:
         start = opened.read(8)
     if ending == ".parquet" or start.startswith(b"PAR1"):
         return Parquet(str(file)), "a Parquet file"
+    if ending == ".beton":
+        return Beton(str(file)), "a file of FFCV"
+    if ending == ".arrow" and not start.startswith(b"ARROW1"):
+        return SavedDataset(str(file)), "an Arrow file"
     if ending in TABLE_ENDINGS:
         return Table(str(file)), "a table of image files"
     if ending in ARRAY_ENDINGS or start.startswith(b"\x93NUMPY"):
@@ -132,8 +160,14 @@ def _arrays(file: Path) -> Source:
 def _recognize_folder(folder: Path) -> tuple[Source, str]:
     names = sorted(os.listdir(folder))
     _refuse_known_layouts(folder, names)
+    if is_record(folder):
+        return BackdoorBench(str(folder)), "a record of BackdoorBench"
+    if is_saved_dataset(folder):
+        return SavedDataset(str(folder)), "a dataset that save_to_disk() wrote"
     if holds_files(folder, (".parquet",)):
         return Parquet(str(folder)), "a folder of Parquet files"
+    if holds_files(folder, (".beton",)) and not _has_class_folders(folder):
+        return Beton(str(folder)), "a folder of FFCV files"
     if holds_files(folder, ARCHIVE_ENDINGS) and not _has_class_folders(folder):
         return ArchiveImages(str(folder)), "a folder of archives"
     if len(array_names(folder)) > 1 and not _has_class_folders(folder):
@@ -151,18 +185,6 @@ def _recognize_folder(folder: Path) -> tuple[Source, str]:
 
 def _refuse_known_layouts(folder: Path, names: list[str]) -> None:
     """Raises InputError for what other programs write and no source reads."""
-    if folder.name == "bd_train_dataset" or "bd_train_dataset" in names:
-        raise InputError(
-            f"{_shown(folder)} is a record of BackdoorBench: it holds the poisoned images alone, "
-            "under their labels before the attack. Put them into a copy of the clean class "
-            "folders, under the attacker's label, and give that"
-        )
-    if "dataset_dict.json" in names or {"dataset_info.json", "state.json"} <= set(names):
-        raise InputError(
-            f"{_shown(folder)} was written by save_to_disk(): convert it once with "
-            "`python -c \"import datasets; datasets.load_from_disk('DIR')['train']"
-            ".to_parquet('train.parquet')\"` and give train.parquet"
-        )
     if "data_batch_1" in names or {"train", "test", "meta"} <= set(names):
         if not (folder / "train").is_dir():
             raise InputError(

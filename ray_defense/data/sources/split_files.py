@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.sources.label_mapping import natural_key
+from ray_defense.data.rows.label_mapping import natural_key
 from ray_defense.data.text import encodable, shortened
 
 # The first of these that a folder has is its test set.
-_TEST_WORDS = ("test", "testing", "validation", "valid", "val")
-_TRAIN_WORDS = ("train", "training")
+TEST_WORDS = ("test", "testing", "validation", "valid", "val")
+TRAIN_WORDS = ("train", "training")
 _PART_OF = re.compile(r"([0-9]{1,9})-of-([0-9]{1,9})\.")
 _MAX_FILES = 10_000
 
@@ -58,8 +58,8 @@ def find_split_files(path: str, endings: tuple[str, ...]) -> SplitFiles:
     files_of: dict[str, list[str]] = {}
     for file in files:
         files_of.setdefault(_split_word(file), []).append(file)
-    train = _first_of(files_of, _TRAIN_WORDS)
-    test = _first_of(files_of, _TEST_WORDS)
+    train = _first_of(files_of, TRAIN_WORDS)
+    test = _first_of(files_of, TEST_WORDS)
     recognized = []
     if not train and set(files_of) == {""}:
         train = files_of.pop("")
@@ -94,7 +94,7 @@ def _folder_with_files(root: Path, endings: tuple[str, ...]) -> tuple[Path, list
     others = []
     for folder in folders:
         names = _file_names(root / folder, endings)
-        if names and folder.lower() in (*_TRAIN_WORDS, *_TEST_WORDS):
+        if names and folder.lower() in (*TRAIN_WORDS, *TEST_WORDS):
             split_files += [f"{folder}/{name}" for name in names]
         elif names:
             others.append((root / folder, names))
@@ -145,7 +145,7 @@ def _folders_of(root: Path) -> list[str]:
 def _split_word(file: str) -> str:
     """Returns the word of the split in a name, in small letters, or ""."""
     word = re.split("[^a-z]", file.lower(), maxsplit=1)[0]
-    return word if word in (*_TRAIN_WORDS, *_TEST_WORDS) else ""
+    return word if word in (*TRAIN_WORDS, *TEST_WORDS) else ""
 
 
 def _first_of(files_of: dict[str, list[str]], words: tuple[str, ...]) -> list[str]:

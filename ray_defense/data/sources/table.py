@@ -13,9 +13,9 @@ from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
 from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
+from ray_defense.data.rows.label_mapping import ClassMapping, map_labels_of_rows
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.files_below import read_below, status_below
-from ray_defense.data.sources.label_mapping import ClassMapping, map_labels_of_rows
 from ray_defense.data.sources.listing import FileListing, ListedFile, source_changed
 from ray_defense.data.sources.protocol import (
     Batch,

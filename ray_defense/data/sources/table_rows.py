@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.sources.column_names import LABEL_NAMES, choose_column
-from ray_defense.data.sources.label_mapping import GivenLabels, TextCodes, as_numbers
+from ray_defense.data.rows.column_names import LABEL_NAMES, choose_column
+from ray_defense.data.rows.label_mapping import GivenLabels, TextCodes, as_numbers
 from ray_defense.data.text import encodable, shortened
 
 ENDINGS = (".csv", ".tsv")

@@ -2,8 +2,8 @@
 
 Such a column (how far features move, say) has no other tail to count false finds in, and needs
 reference samples without a trigger. Once other detectors suspect some labels, the samples of all
-other labels are such a reference. So it can add to what others flagged, but it cannot give evidence
-by itself.
+other labels are such a reference, and so are samples that the user vouches for. So it can add to
+what others flagged, but it cannot give evidence by itself.
 
 Shapes: N samples.
 """
@@ -24,6 +24,7 @@ def find_by_reference(
     *,
     suspected: Collection[int],
     rate: float,
+    vouched_N: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns which samples of suspected labels a one-sided column flags beside others, bool [N].
 
@@ -34,13 +35,17 @@ def find_by_reference(
         scores_N: The column, float64.
         labels_N: Labels as received.
         flagged_N: Which samples other detectors flagged, bool.
-        suspected: The labels that they suspect. If these are all labels, there is no reference.
+        suspected: The labels that they suspect. If these are all labels, only samples that somebody
+            vouches for are a reference.
         rate: The false discovery rate among the samples that are added.
+        vouched_N: Samples without a trigger, whatever their label, bool; None for none.
     """
     finds_N = np.zeros(len(scores_N), bool)
     in_suspected_N = np.isin(labels_N, list(suspected))
-    tested = np.flatnonzero(in_suspected_N & ~flagged_N)
-    reference = np.flatnonzero(~in_suspected_N & ~flagged_N)
+    if vouched_N is None:
+        vouched_N = np.zeros(len(scores_N), bool)
+    tested = np.flatnonzero(in_suspected_N & ~flagged_N & ~vouched_N)
+    reference = np.flatnonzero((~in_suspected_N & ~flagged_N) | vouched_N)
     if not len(tested) or not len(reference):
         return finds_N
     z_N = np.zeros(len(scores_N))

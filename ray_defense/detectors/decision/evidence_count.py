@@ -3,6 +3,7 @@
 Shapes: N samples.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,16 +88,33 @@ class EvidenceCount:
         for name in self.config.one_sided:
             column = self.columns[name]
             if column.assessable and suspected:
-                finds_N = find_by_reference(
-                    column.values_N,
-                    self.table.labels,
-                    others_N,
-                    suspected=suspected,
-                    rate=self.config.rate,
-                )
+                finds_N = self._find_by_reference(column, others_N, suspected)
                 self.finds[name] = finds_N
                 self.flagged_N |= finds_N
                 self.suspicious_N |= finds_N
+
+    def _find_by_reference(
+        self, column: Column, others_N: np.ndarray, suspected: Collection[int]
+    ) -> np.ndarray:
+        """Returns what a one-sided column adds; vouched samples are read behind the others."""
+        scores = column.values_N
+        labels = self.table.labels
+        num_vouched = 0
+        vouched = self.table.vouched
+        if vouched is not None:
+            num_vouched = vouched.num_samples
+            scores = np.concatenate([scores, vouched.columns[column.name]])
+            labels = np.concatenate([labels, vouched.labels])
+        is_vouched = np.arange(len(scores)) >= self.table.num_samples
+        finds = find_by_reference(
+            scores,
+            labels,
+            np.concatenate([others_N, np.zeros(num_vouched, bool)]),
+            suspected=suspected,
+            rate=self.config.rate,
+            vouched_N=is_vouched,
+        )
+        return finds[: self.table.num_samples]
 
     def finds_of(self, name: str) -> np.ndarray:
         """Returns which samples a column flags, bool [N]; none where it is not counted."""

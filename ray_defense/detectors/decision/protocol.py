@@ -26,6 +26,8 @@ class EvidenceTable:
     follows: Mapping[str, str] = field(default_factory=dict)
     # The share of seeds among what the networks of such a detector were trained on.
     seed_shares: Mapping[str, float] = field(default_factory=dict)
+    # The evidence of samples that the user vouches for: a reference, and nothing to be judged.
+    vouched: "EvidenceTable | None" = None
 
     @property
     def num_samples(self) -> int:

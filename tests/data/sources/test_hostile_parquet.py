@@ -14,7 +14,7 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
-from ray_defense.data.sources import parquet_rows
+from ray_defense.data.rows import parquet_rows
 from ray_defense.data.sources.labels import check_labels
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.decoding import parquet_pages
@@ -167,7 +167,7 @@ def test_a_number_of_classes_beyond_all_datasets_is_refused(num_classes):
 
 
 def test_labels_that_name_very_many_classes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ray_defense.data.sources.label_mapping.MAX_CLASSES", 5)
+    monkeypatch.setattr("ray_defense.data.rows.label_mapping.MAX_CLASSES", 5)
     file = write_parquet(tmp_path / "a.parquet", [random_png(8)] * 6, list(range(6)))
     with pytest.raises(InputError, match="set num_classes"):
         Parquet(str(file)).info()

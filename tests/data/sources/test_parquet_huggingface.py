@@ -203,7 +203,7 @@ def test_numbers_in_one_file_and_names_in_another_are_refused(tmp_path):
 
 
 def test_very_many_different_names_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ray_defense.data.sources.label_mapping.MAX_CLASSES", 3)
+    monkeypatch.setattr("ray_defense.data.rows.label_mapping.MAX_CLASSES", 3)
     names = [f"id {row}" for row in range(5)]
     write_parquet(tmp_path / "train.parquet", [random_png(8)] * 5, names)
     with pytest.raises(InputError, match="more than 3 different names"):

@@ -8,23 +8,31 @@ import numpy as np
 import pytest
 
 from ray_defense.core.config import fingerprint
+from ray_defense.data.shards.beton_writer import write_beton
 from ray_defense.data.sources import SOURCES
 from ray_defense.data.sources.protocol import Source
-from tests.support.encoded_images import random_png
+from tests.support.backdoorbench_records import write_record
+from tests.support.beton_files import random_samples
+from tests.support.encoded_images import random_picture, random_png
 from tests.support.import_cost import heavy_imports
+from tests.support.saved_datasets import image_table, save_dataset
 from tests.support.source_files import write_class_folders, write_parquet
 
 # Of each source with its defaults. Everything that was made from a source is found by it.
 FINGERPRINTS = {
     "archive": "2aaa31f1e58321c3",
     "arrays": "c282c8393bb92373",
+    "backdoorbench": "868fbb5fab97f422",
+    "beton": "8be2a6bfe44d820b",
     "cifar10": "83ea237d75efe515",
     "cifar100": "1bdb4ef7e94bc100",
     "digits": "6e4c1f9c9b277111",
     "image_folder": "6aea3516a0dbd3cf",
     "imagenet200": "2db4a80affee5b10",
     "parquet": "997d00e47d1ebb46",
+    "saved_dataset": "b02b68080913ae91",
     "table": "29bd69b9251b4dc6",
+    "with_trusted": "6f9b32b5c03a26c6",
 }
 
 
@@ -34,12 +42,23 @@ def create_source(name: str, folder: Path) -> Source:
         return SOURCES[name]()
     if name in ("cifar10", "cifar100"):
         return SOURCES[name](root=str(folder))
+    if name == "backdoorbench":
+        record = write_record(folder.parent / "record", {2: random_picture()}, {2: 0})
+        clean = SOURCES["image_folder"](str(folder.parent / "clean"))
+        return SOURCES[name](str(record), clean=clean, target_label="1")
+    if name == "beton":
+        return SOURCES[name](str(folder.parent / "beton"))
+    if name == "with_trusted":
+        data = SOURCES["image_folder"](str(folder.parent / "clean"))
+        return SOURCES[name](data, trusted=SOURCES["table"](str(folder)))
     if name == "imagenet200":
         return SOURCES[name](path=str(folder), num_classes=2)
     if name == "arrays":
         return SOURCES[name](path=str(folder / "all.npz"))
     if name == "archive":
         return SOURCES[name](path=str(folder / "all.zip"))
+    if name == "saved_dataset":
+        return SOURCES[name](path=str(folder / "saved"))
     return SOURCES[name](path=str(folder))
 
 
@@ -60,7 +79,13 @@ def source(request, tmp_path):
     folder.mkdir()
     for split in ("train", "test"):
         write_parquet(folder / f"{split}.parquet", images, labels, row_group_size=3)
+        (folder.parent / "beton").mkdir(exist_ok=True)
+        beton = folder.parent / "beton" / f"{split}.beton"
+        write_beton(beton, random_samples(7, 40, 32)[0], np.array(labels), np.arange(7))
         write_class_folders(folder / split, {"cat": 4, "dog": 3})
+        write_class_folders(folder.parent / "clean" / split, {"cat": 4, "dog": 3})
+        save_dataset(folder / "saved" / split, [image_table(images, labels)])
+    (folder / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     write_table(folder)
     pixels = np.random.default_rng(0).integers(0, 256, (14, 28, 28), np.uint8)
     np.savez(

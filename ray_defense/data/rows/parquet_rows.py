@@ -16,20 +16,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.limits import MAX_NAME_CHARACTERS
-from ray_defense.data.sources.collect import UndecodedSample
-from ray_defense.data.sources.label_mapping import (
-    ClassMapping,
-    GivenLabels,
-    TextCodes,
-    whole_numbers,
+from ray_defense.data.rows.image_rows import (
+    FileDescription,
+    column_codes,
+    column_numbers,
+    samples_of,
 )
-from ray_defense.data.sources.parquet_schema import (
+from ray_defense.data.rows.label_mapping import ClassMapping, GivenLabels, TextCodes
+from ray_defense.data.rows.parquet_schema import (
     ColumnNames,
     ImageColumns,
     choose_columns,
     class_names_of,
 )
+from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.text import shortened
 from ray_defense.decoding.parquet_pages import (
     ColumnChunk,
@@ -56,15 +56,6 @@ _STEP_BYTES = 2**24
 _MAX_IMAGES = 64  # rows decoded at a time
 _MAX_LABELS = 65536
 _MAX_ORIGIN_PAGE_BYTES = 2**18
-
-
-@dataclass(frozen=True)
-class FileDescription:
-    """What the schema and the footer of a file say."""
-
-    columns: ImageColumns
-    class_names: tuple[str, ...]  # () where it names none
-    num_rows: int
 
 
 def describe_file(file: Path, names: ColumnNames) -> FileDescription:
@@ -125,7 +116,9 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
                 if rows is None:
                     break
                 labels = rows[rows_stream.columns.label]
-                parts.append(_whole_numbers(labels) if codes is None else _codes(labels, codes))
+                parts.append(
+                    column_numbers(labels) if codes is None else column_codes(labels, codes)
+                )
                 num_rows += len(rows)
         finally:
             rows_stream.close()
@@ -185,7 +178,7 @@ def _stream_file(
             if low < high:
                 wanted = rows.slice(low, high - low)
                 index = start + position + low
-                yield from _samples_of(wanted, stream.columns, mapping, index=index)
+                yield from samples_of(wanted, stream.columns, mapping, index=index)
             if stream.position >= end:
                 # Rows of the batch that lie behind the range belong to the next one.
                 stream.put_back(rows, max(end - position, 0))
@@ -209,32 +202,6 @@ def _stream_at(file: Path, names: ColumnNames, low: int) -> "_RowStream":
             return stream
         stream.close()
     return _RowStream(file, names, low)
-
-
-def _samples_of(
-    rows: pa.RecordBatch, columns: ImageColumns, mapping: ClassMapping, *, index: int
-) -> Iterator[UndecodedSample[bytes | None]]:
-    """Yields rows as the samples from an index on."""
-    if columns.has_text_labels:
-        text_codes = TextCodes("the rows")
-        codes = _codes(rows[columns.label], text_codes)
-        labels = mapping.labels_of(GivenLabels(codes, text_codes.texts()))
-    else:
-        labels = mapping.labels_of(GivenLabels(_whole_numbers(rows[columns.label])))
-    images = rows[columns.image]
-    origins: list[bytes | None] = [None] * len(rows)
-    if pa.types.is_struct(images.type):
-        # Flattened, a field is null where the struct is.
-        fields = dict(zip(images.type.names, images.flatten(), strict=True))
-        images = fields["bytes"]
-        if "path" in fields:
-            origins = fields["path"].cast(pa.large_binary()).to_pylist()
-    for row, content in enumerate(images.to_pylist()):
-        origin = f"row {index + row}"
-        path = origins[row]
-        if path:
-            origin = shortened(path.decode(errors="backslashreplace"), MAX_NAME_CHARACTERS)
-        yield UndecodedSample(index + row, origin, int(labels[row]), content)
 
 
 @dataclass(frozen=True)
@@ -482,24 +449,3 @@ def _column_of(columns: Sequence[ColumnChunk], path: str) -> ColumnChunk:
     if len(found) != 1 or found[0].path != path:
         raise PageError(f"a row group has {len(found)} columns {path}")
     return found[0]
-
-
-def _whole_numbers(labels: pa.Array) -> np.ndarray:
-    """Returns int64 [N]; -1 for a label that is missing or not whole."""
-    if pa.types.is_dictionary(labels.type):
-        labels = labels.dictionary_decode()
-    # Nulls become NaN.
-    return whole_numbers(labels.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
-def _codes(labels: pa.Array, codes: TextCodes) -> np.ndarray:
-    """Returns the number of the text in each row, int64 [N]; -1 where there is none."""
-    if not pa.types.is_dictionary(labels.type):
-        labels = labels.cast(pa.large_binary()).dictionary_encode()
-    code_of = []
-    for text in labels.dictionary.cast(pa.large_binary()).to_pylist():
-        code_of.append(codes.code(None if text is None else text.decode(errors="backslashreplace")))
-    code_of.append(-1)  # of a missing index, which is -1
-    rows = labels.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    numbers: np.ndarray = np.array(code_of, np.int64)[rows]
-    return numbers

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
-from ray_defense.data.sources.column_names import IMAGE_NAMES, LABEL_NAMES, choose_column
+from ray_defense.data.rows.column_names import IMAGE_NAMES, LABEL_NAMES, choose_column
 from ray_defense.data.text import class_name, shortened
 
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view())

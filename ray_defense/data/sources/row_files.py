@@ -1,0 +1,162 @@
+"""Files whose rows are labeled images: what the sources of Parquet and of Arrow files share."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ray_defense.core.checks import check_at_least, check_in_range
+from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
+from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
+from ray_defense.data.rows.label_mapping import (
+    ClassMapping,
+    GivenLabels,
+    known_classes,
+    map_labels,
+)
+from ray_defense.data.sources.collect import UndecodedSample, collect_batch
+from ray_defense.data.sources.protocol import (
+    Batch,
+    SourceDescription,
+    SourceInfo,
+    SourceSplit,
+    make_absolute,
+)
+from ray_defense.data.sources.signature import files_signature
+from ray_defense.data.sources.split_files import SplitFiles
+
+if TYPE_CHECKING:
+    from ray_defense.data.rows.image_rows import FileDescription
+    from ray_defense.data.rows.parquet_schema import ColumnNames
+
+
+class RowReader(Protocol):
+    """How the rows of one format are read: `parquet_rows` and `arrow_rows` are two."""
+
+    def describe_file(self, file: Path, names: "ColumnNames") -> "FileDescription":
+        """Returns what a file says of itself."""
+
+    def read_labels(
+        self, files: Sequence[Path], names: "ColumnNames", limit: int | None
+    ) -> GivenLabels:
+        """Returns the labels of the first rows of files one after another."""
+
+    def stream_samples(
+        self,
+        files: Sequence[Path],
+        names: "ColumnNames",
+        mapping: ClassMapping,
+        *,
+        low: int,
+        high: int,
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        """Yields the rows low to high - 1 of files one after another."""
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """Images and labels in two columns of files; other columns are not read.
+
+    An image is bytes, or Hugging Face's struct with a field `bytes`. A label is a number or a name.
+
+    Without `num_classes`, the names in the metadata of the schema give the classes (see
+    `class_names_of`), and without those the labels of the training set do (see `map_labels`).
+    A subclass says which files there are, and who reads them.
+    """
+
+    path: str = ""
+    size: int = 32  # pixels a side
+    num_classes: int | None = None  # None: see above
+    limit: int | None = None  # training samples, the first of the source; None: all
+    image_column: str = ""  # empty: the first of the usual names (see `column_names`)
+    label_column: str = ""
+
+    def __post_init__(self) -> None:
+        check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        make_absolute(self, "path")
+        if self.num_classes is not None:
+            check_in_range("num_classes", self.num_classes, 1, MAX_CLASSES)
+        if self.limit is not None:
+            check_at_least("limit", self.limit, 1)
+
+    def files(self) -> SplitFiles:
+        """Returns the files of both splits."""
+        raise NotImplementedError
+
+    def row_reader(self) -> RowReader:
+        """Returns who reads their rows."""
+        raise NotImplementedError
+
+    def class_names_beside(self, file: Path) -> tuple[str, ...]:
+        """Returns the class names that stand beside a file whose schema has none, or ()."""
+        return ()
+
+    def info(self) -> SourceInfo:
+        mapping = self._mapping()
+        return SourceInfo(len(mapping.class_names), mapping.class_names, self.size)
+
+    def labels(self, split: SourceSplit) -> np.ndarray:
+        files = self.files().paths(split)
+        limit = self.limit if split == "train" else None
+        given = self.row_reader().read_labels(files, self.column_names(), limit)
+        return self._mapping().labels_of(given)
+
+    def signature(self, split: SourceSplit) -> str:
+        found = self.files()
+        files = found.train if split == "train" else found.test
+        return files_signature(found.root, files) if files else ""
+
+    def read(self, split: SourceSplit, low: int, high: int) -> Batch:
+        return collect_batch(self.read_encoded(split, low, high), self.info(), self._decode_row)
+
+    def read_encoded(
+        self, split: SourceSplit, low: int, high: int
+    ) -> Iterator[UndecodedSample[bytes | None]]:
+        if split == "train" and self.limit is not None:
+            high = min(high, self.limit)
+        yield from self.row_reader().stream_samples(
+            self.files().paths(split),
+            self.column_names(),
+            self._mapping(),
+            low=max(low, 0),
+            high=high,
+        )
+
+    def describe(self) -> SourceDescription:
+        found = self.files()
+        recognized = (*found.recognized, *self._mapping().sentences())
+        return SourceDescription(recognized, found.left_out)
+
+    def decode(self, data: bytes | None) -> np.ndarray:
+        return self._decode_row(data).pixels
+
+    def column_names(self) -> "ColumnNames":
+        """Returns the columns that the user names."""
+        from ray_defense.data.rows.parquet_schema import ColumnNames
+
+        return ColumnNames(self.image_column, self.label_column)
+
+    def _decode_row(self, data: bytes | None) -> DecodedImage:
+        if data is None:
+            raise DecodeError("no image bytes in the row")
+        return decode_recorded(data, self.size)
+
+    def _mapping(self) -> ClassMapping:
+        return _mapping_of(self, self.signature("train"))
+
+
+@lru_cache(maxsize=8)  # reading the labels of a large set takes seconds, and every range needs it
+def _mapping_of(source: RowFiles, signature: str) -> ClassMapping:
+    """Returns the classes of a source whose training files have a signature."""
+    files = source.files().paths("train")
+    names = source.column_names()
+    described = source.row_reader().describe_file(files[0], names)
+    class_names = described.class_names or source.class_names_beside(files[0])
+    num_classes = source.num_classes or len(class_names)
+    if num_classes and not described.columns.has_text_labels:
+        return known_classes(class_names, num_classes)
+    given = source.row_reader().read_labels(files, names, source.limit)
+    return map_labels(given, (), source.num_classes, origin=repr(str(files[0])))
