@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Literal
 
+from ray_defense.defenses.clean_data import takes_clean_share
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
 from ray_defense.stages.canaries import decide_on_copy, plan_power
+from ray_defense.stages.clean_share import clean_share_step
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import SPLIT, decide_step
 from ray_defense.stages.defend import BackdooredModel, defend_step
@@ -48,6 +50,7 @@ class DefensePlan:
     detection: PlannedDetection
     split: Step
     backdoored: Step | None
+    clean: Step | None  # the clean share of the source, where a defense takes it
     defenses: Mapping[str, Step]  # by name
 
     @property
@@ -74,6 +77,8 @@ class Plan(DefensePlan):
         if until not in ("evidence", "split"):
             if self.backdoored is not None:
                 on_path[BACKDOORED] = self.backdoored
+            if self.clean is not None:
+                on_path[self.clean.artifact.stage] = self.clean
             on_path.update(self.defenses)
         if until in ("evaluation", "report"):
             on_path[EVALUATION] = self.evaluation
@@ -110,10 +115,11 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         detectors=recipe.detect.detectors,
         power=power,
     )
+    clean = plan_clean_share(recipe, context)
     defenses = {}
     for defense in recipe.defenses:
         defenses[defense.name] = defend_step(
-            defense, suspect, split, backdoored=repairable, context=context
+            defense, suspect, split, backdoored=repairable, context=context, clean=clean
         )
     defense_plan = DefensePlan(
         recipe=recipe,
@@ -123,6 +129,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         detection=detection,
         split=split,
         backdoored=backdoored,
+        clean=clean,
         defenses=defenses,
     )
     return with_current_evaluation(defense_plan)
@@ -144,6 +151,16 @@ def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
         context=context,
     )
     return PlannedDataset(step, prepared.attack, prepared.step)
+
+
+def plan_clean_share(recipe: Recipe, context: PlanContext) -> Step | None:
+    """Returns the step of the clean share; None where no defense takes it or nobody knows one.
+
+    Of a source that we did not poison ourselves no image is known to be clean.
+    """
+    if recipe.attack is None or not any(map(takes_clean_share, recipe.defenses)):
+        return None
+    return clean_share_step(recipe.clean, recipe.ingest, recipe.source, context)
 
 
 def with_current_evaluation(plan: DefensePlan) -> Plan:

@@ -12,6 +12,8 @@ from ray_defense.data.split_table import SplitTable, write_split
 from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.defenses.ft import FineTuning
+from ray_defense.defenses.nad import AttentionDistillation
 from ray_defense.defenses.protocol import Defense
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step
@@ -20,6 +22,7 @@ from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.weights import load_model, save_weights
+from ray_defense.stages.clean_share import CLEAN_SHARE
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.stages.defend import BackdooredModel, defend_step
@@ -28,6 +31,7 @@ from ray_defense.training.settings import Sgd, SupervisedConfig
 from ray_defense.training.views import make_view
 from ray_defense.transforms.contrastive import Contrastive
 from ray_defense.transforms.crop_flip import CropFlip
+from ray_defense.transforms.protocol import Transform
 from tests.support.noise import noise_images
 from tests.support.steps import HALF, make_step, plan_context, publish_step
 
@@ -55,7 +59,18 @@ SECURE = SecureTraining(
     classifier_augmentation=CropFlip(),
     workers=ONE_WORKER,
 )
-TINY_DEFENSES: dict[str, Defense] = {"d_br": REMOVAL, "d_st": SECURE}  # trained in a second
+TUNED = FineTuning(epochs=2, batch_size=4, workers=ONE_WORKER)
+DISTILLED = AttentionDistillation(
+    teacher_epochs=1, epochs=2, batch_size=4, milestones=(1,), workers=ONE_WORKER
+)
+TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
+    "d_br": REMOVAL,
+    "d_st": SECURE,
+    "ft": TUNED,
+    "nad": DISTILLED,
+}
+NUM_CLEAN = 12
+CLEAN_INDEX = 1000 + np.arange(NUM_CLEAN)
 
 
 @dataclass(frozen=True)
@@ -67,21 +82,28 @@ class DefendedNoise:
     labels: np.ndarray  # int64 [N]
     part: np.ndarray  # str [N]
     has_verdict: bool = False  # whether the split comes with one
+    augmentation: Transform = CropFlip()  # of the backdoored model
 
     @property
     def context(self) -> PlanContext:
         return plan_context(self.root)
 
-    def plan(self, defense: Defense, *, repairable: bool = True) -> Step:
+    def plan(
+        self, defense: Defense, *, repairable: bool = True, has_clean_share: bool = True
+    ) -> Step:
         """Returns the step of a defense.
 
         Args:
             defense: The defense.
             repairable: Whether there is a backdoored model.
+            has_clean_share: Whether some images are known as clean.
         """
+        clean = None
+        if has_clean_share:
+            clean = publish_step(self.context, CLEAN_SHARE, self._write_clean_share)
         backdoored = None
         if repairable:
-            config = SupervisedConfig(MODEL, augmentation=CropFlip(), workers=ONE_WORKER)
+            config = SupervisedConfig(MODEL, augmentation=self.augmentation, workers=ONE_WORKER)
             step = publish_step(self.context, "backdoored", self._write_backdoored)
             backdoored = BackdooredModel(step, config)
         return defend_step(
@@ -90,11 +112,18 @@ class DefendedNoise:
             publish_step(self.context, "split", self._write_split),
             backdoored=backdoored,
             context=self.context,
+            clean=clean,
         )
 
     def train(self, defense: Defense, executor: Executor | None = None) -> Artifact:
         """Returns the artifact of a defense, trained in this process."""
         return make_step(self.plan(defense), self.context, executor)
+
+    def clean_members(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the normalized images and the labels of the clean share."""
+        images = torch.from_numpy(noise_images(7, CLEAN_INDEX))
+        view = make_view(images, CLEAN_INDEX, 0, transforms=(), normalization=HALF)
+        return view, torch.from_numpy(CLEAN_INDEX % NUM_CLASSES)
 
     def members(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the normalized images and the labels of one part."""
@@ -137,6 +166,18 @@ class DefendedNoise:
             )
             parts.append(part)
         write_manifest(directory, parts)
+        write_json(directory / "dataset.json", {"num_classes": NUM_CLASSES})
+
+    def _write_clean_share(self, directory: Path) -> None:
+        part = write_shard(
+            directory,
+            0,
+            noise_images(7, CLEAN_INDEX),
+            labels=CLEAN_INDEX % NUM_CLASSES,
+            index=CLEAN_INDEX,
+            origin=[""] * NUM_CLEAN,
+        )
+        write_manifest(directory, [part])
         write_json(directory / "dataset.json", {"num_classes": NUM_CLASSES})
 
     def _write_backdoored(self, directory: Path) -> None:
