@@ -10,5 +10,6 @@ DEFENSES: Registry[type[Defense]] = Registry(
         "d_st": "d_st.SecureTraining",
         "ft": "ft.FineTuning",
         "nad": "nad.AttentionDistillation",
+        "abl": "abl.AntiBackdoorLearning",
     },
 )

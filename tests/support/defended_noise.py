@@ -10,6 +10,7 @@ from ray_defense.core.files import write_json
 from ray_defense.core.random import uniform
 from ray_defense.data.split_table import SplitTable, write_split
 from ray_defense.data.suspect_dataset import write_manifest, write_shard
+from ray_defense.defenses.abl import AntiBackdoorLearning
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
 from ray_defense.defenses.ft import FineTuning
@@ -63,11 +64,24 @@ TUNED = FineTuning(epochs=2, batch_size=4, workers=ONE_WORKER)
 DISTILLED = AttentionDistillation(
     teacher_epochs=1, epochs=2, batch_size=4, milestones=(1,), workers=ONE_WORKER
 )
+ISOLATED = AntiBackdoorLearning(
+    MODEL,
+    tuning_epochs=2,
+    isolated_fraction=0.1,
+    finetuning_epochs=2,
+    milestones=(1,),
+    unlearning_epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.05),
+    cutout_fraction=0.2,
+    workers=ONE_WORKER,
+)
 TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
     "d_br": REMOVAL,
     "d_st": SECURE,
     "ft": TUNED,
     "nad": DISTILLED,
+    "abl": ISOLATED,
 }
 NUM_CLEAN = 12
 CLEAN_INDEX = 1000 + np.arange(NUM_CLEAN)

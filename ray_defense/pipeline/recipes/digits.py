@@ -5,14 +5,18 @@ from dataclasses import replace
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.attacks.blend_signal import BlendSignal
 from ray_defense.data.sources.digits import Digits
+from ray_defense.defenses.abl import AntiBackdoorLearning
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.defenses.ft import FineTuning
+from ray_defense.defenses.nad import AttentionDistillation
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.attacker_config import AttackerConfig
 from ray_defense.stages.attacker.ssba_encoder import SsbaEncoderConfig
+from ray_defense.stages.clean_share import CleanShareConfig
 from ray_defense.stages.ingest import IngestConfig
 from ray_defense.training.normalization import NORMALIZATIONS
 from ray_defense.training.settings import Sgd, SupervisedConfig
@@ -70,3 +74,34 @@ def digits_badnets() -> Recipe:
 def digits_blend() -> Recipe:
     """The demo's setting with Blend-Signal, a trigger as large as the image."""
     return replace(digits_badnets(), name="digits_blend", attack=BlendSignal())
+
+
+def digits_baselines() -> Recipe:
+    """The demo's setting with the baselines of the paper as defenses, sized for few images.
+
+    5 % of the source, 7 images a class, are known as clean. As few images make few steps, the
+    baselines take more epochs than their papers.
+    """
+    demo = digits_badnets()
+    model = SmallResNet()
+    one_thread = WorkerGroup(cpus_per_worker=1)
+    ft = FineTuning(batch_size=32, workers=one_thread)
+    nad = AttentionDistillation(
+        teacher_epochs=40,
+        epochs=80,
+        batch_size=32,
+        sgd=Sgd(0.05),
+        milestones=(20,),
+        workers=one_thread,
+    )
+    abl = AntiBackdoorLearning(
+        model,
+        finetuning_epochs=40,
+        milestones=(25, 35),
+        unlearning_epochs=40,
+        augmentation=Crop(),
+        workers=one_thread,
+    )
+    return replace(
+        demo, name="digits_baselines", clean=CleanShareConfig(0.05), defenses=(ft, nad, abl)
+    )
