@@ -9,7 +9,9 @@ DEFENSES: Registry[type[Defense]] = Registry(
         "d_br": "d_br.BackdoorRemoval",
         "d_st": "d_st.SecureTraining",
         "ft": "ft.FineTuning",
+        "anp": "anp.NeuronPruning",
         "nad": "nad.AttentionDistillation",
+        "mcr": "mcr.ModeConnectivityRepair",
         "abl": "abl.AntiBackdoorLearning",
     },
 )

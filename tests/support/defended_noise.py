@@ -11,9 +11,11 @@ from ray_defense.core.random import uniform
 from ray_defense.data.split_table import SplitTable, write_split
 from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.defenses.abl import AntiBackdoorLearning
+from ray_defense.defenses.anp import NeuronPruning
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
 from ray_defense.defenses.ft import FineTuning
+from ray_defense.defenses.mcr import ModeConnectivityRepair
 from ray_defense.defenses.nad import AttentionDistillation
 from ray_defense.defenses.protocol import Defense
 from ray_defense.execution.protocols import Executor
@@ -64,6 +66,8 @@ TUNED = FineTuning(epochs=2, batch_size=4, workers=ONE_WORKER)
 DISTILLED = AttentionDistillation(
     teacher_epochs=1, epochs=2, batch_size=4, milestones=(1,), workers=ONE_WORKER
 )
+PRUNED = NeuronPruning(steps=4, batch_size=4, threshold_step=0.25, workers=ONE_WORKER)
+CURVED = ModeConnectivityRepair(end_epochs=2, curve_epochs=2, batch_size=4, workers=ONE_WORKER)
 ISOLATED = AntiBackdoorLearning(
     MODEL,
     tuning_epochs=2,
@@ -80,7 +84,9 @@ TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
     "d_br": REMOVAL,
     "d_st": SECURE,
     "ft": TUNED,
+    "anp": PRUNED,
     "nad": DISTILLED,
+    "mcr": CURVED,
     "abl": ISOLATED,
 }
 NUM_CLEAN = 12
