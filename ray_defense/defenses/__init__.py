@@ -13,5 +13,8 @@ DEFENSES: Registry[type[Defense]] = Registry(
         "nad": "nad.AttentionDistillation",
         "mcr": "mcr.ModeConnectivityRepair",
         "abl": "abl.AntiBackdoorLearning",
+        "simclr": "simclr.SimClr",
+        "supcon": "supcon.SupCon",
+        "dbd": "dbd.Decoupling",
     },
 )

@@ -23,6 +23,9 @@ from tests.support.defended_noise import (
 from tests.support.import_cost import heavy_imports_of_units
 from tests.support.killed import KilledAndResumed
 
+# The modules whose `run_epochs` trains a defense, where they are not called like it.
+TRAININGS = {"simclr": "contrastive_baseline", "supcon": "contrastive_baseline"}
+
 
 @pytest.fixture(params=DEFENSES)
 def name(request) -> str:
@@ -111,7 +114,8 @@ def test_a_defense_that_takes_clean_images_can_take_the_trusted_split(noise, def
 @pytest.mark.parametrize("epoch", [0, -1])
 def test_a_killed_defense_resumes_to_the_same_bits(noise, defense, tmp_path, monkeypatch, epoch):
     whole = noise.in_store(tmp_path / "whole").train(defense)
-    module = import_module(f"ray_defense.defenses.{defense.name}_training")
+    stem = TRAININGS.get(defense.name, defense.name)
+    module = import_module(f"ray_defense.defenses.{stem}_training")
     killed = KilledAndResumed(module, epoch % defense.num_epochs, monkeypatch)
     assert noise.train(defense, executor=killed).hashes == whole.hashes
 

@@ -14,10 +14,13 @@ from ray_defense.defenses.abl import AntiBackdoorLearning
 from ray_defense.defenses.anp import NeuronPruning
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.defenses.dbd import Decoupling
 from ray_defense.defenses.ft import FineTuning
 from ray_defense.defenses.mcr import ModeConnectivityRepair
 from ray_defense.defenses.nad import AttentionDistillation
 from ray_defense.defenses.protocol import Defense
+from ray_defense.defenses.simclr import SimClr
+from ray_defense.defenses.supcon import SupCon
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step
 from ray_defense.execution.worker_group import WorkerGroup
@@ -80,6 +83,43 @@ ISOLATED = AntiBackdoorLearning(
     cutout_fraction=0.2,
     workers=ONE_WORKER,
 )
+UNLABELED = SimClr(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    warmup_epochs=1,
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    classifier_sgd=Sgd(0.5, weight_decay=0.0),
+    workers=ONE_WORKER,
+)
+LABELED = SupCon(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    warmup_epochs=1,
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    classifier_sgd=Sgd(0.5, weight_decay=0.0),
+    workers=ONE_WORKER,
+)
+DECOUPLED = Decoupling(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    mixmatch_epochs=2,
+    mixmatch_steps=3,
+    mixmatch_batch_size=6,
+    workers=ONE_WORKER,
+)
 TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
     "d_br": REMOVAL,
     "d_st": SECURE,
@@ -88,6 +128,9 @@ TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
     "nad": DISTILLED,
     "mcr": CURVED,
     "abl": ISOLATED,
+    "simclr": UNLABELED,
+    "supcon": LABELED,
+    "dbd": DECOUPLED,
 }
 NUM_CLEAN = 12
 CLEAN_INDEX = 1000 + np.arange(NUM_CLEAN)
