@@ -27,6 +27,7 @@ class ContrastiveBaseline:
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     uses_labels: ClassVar[bool]  # whether samples of the same label attract each other
     positives: ClassVar[Literal["paper", "authors"]] = "paper"
     loss_scale: ClassVar[float] = 1.0
