@@ -35,6 +35,7 @@ class BackdoorRemoval:
     title: ClassVar[str] = "D-BR"
     version: ClassVar[int] = 2
     repairs: ClassVar[bool] = True
+    needs: ClassVar[str] = "a split"
     parts_used: ClassVar[tuple[str, ...]] = ("trusted", "flagged")
 
     rounds: int = 20  # e_ft

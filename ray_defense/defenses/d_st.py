@@ -26,6 +26,7 @@ class SecureTraining:
     title: ClassVar[str] = "D-ST"
     version: ClassVar[int] = 2
     repairs: ClassVar[bool] = False
+    needs: ClassVar[str] = "a split"
     parts_used: ClassVar[tuple[str, ...]] = ("trusted",)
 
     model: Any = choice(MODELS, default=ResNet18NoPool())

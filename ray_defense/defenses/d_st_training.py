@@ -2,7 +2,7 @@
 
 Beyond the paper: a third phase of plain cross-entropy on what is not flagged, if it is asked for.
 
-Shapes: B samples, V = 2 views, D projection, N classes.
+Shapes: B samples, N classes.
 """
 
 from functools import partial
@@ -14,26 +14,19 @@ import torch
 from ray_defense.core.files import write_json
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
-from ray_defense.data.training_set import TrainingSet, WorkerShare
+from ray_defense.data.training_set import WorkerShare
+from ray_defense.defenses.contrastive_phase import ContrastivePhase
+from ray_defense.defenses.frozen_extractor_phase import FrozenExtractorPhase
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.execution.protocols import Metrics, Worker
-from ray_defense.losses.contrastive import semi_supervised_contrastive
 from ray_defense.losses.cross_entropy import cross_entropy, mixed_cross_entropy
 from ray_defense.models.classifier import FeatureClassifier
 from ray_defense.models.file_names import WEIGHTS
-from ray_defense.models.projected_features import ProjectedFeatures
-from ray_defense.models.seeded import build_model, build_seeded
+from ray_defense.models.seeded import build_model
 from ray_defense.models.weights import save_weights
 from ray_defense.store.artifacts import Artifact
-from ray_defense.training.loop import (
-    RunningMean,
-    Stateful,
-    autocast,
-    run_epochs,
-    take_step,
-    to_device,
-)
-from ray_defense.training.schedules import cosine_decay, set_rate, warmup_cosine
+from ray_defense.training.loop import Stateful, run_epochs, to_device
+from ray_defense.training.schedules import cosine_decay, set_rate
 from ray_defense.training.supervised import train_epoch
 from ray_defense.training.views import make_view
 
@@ -51,7 +44,18 @@ def train_d_st(
     data = inputs.open_samples(worker, config.workers)
     weights_seed = stream(inputs.seed, "d_st", "weights")
     model = to_device(build_model(config.model, data.num_classes, weights_seed), worker.device)
-    extractor_phase = _ExtractorPhase(config, worker, inputs, model=model, data=data)
+    trusted = inputs.split_table.members("trusted")
+    labeled = {"trusted": trusted, "none": trusted[:0], "all": data.index}
+    extractor_phase = ContrastivePhase(
+        "d_st",
+        config,
+        worker,
+        inputs,
+        model=model,
+        data=data,
+        transforms=(config.augmentation,),
+        labeled_index=labeled[config.labels_used],
+    )
     classifier_phase = _ClassifierPhase(config, worker, inputs, model=model)
     epochs = []
     for number in range(config.epochs):
@@ -74,93 +78,6 @@ def train_d_st(
         write_json(artifact.work / "metrics.json", {"history": history})
 
 
-class _ExtractorPhase:
-    """SS-CTL: two views of every image, the loss over the batch of all workers."""
-
-    def __init__(
-        self,
-        config: "SecureTraining",
-        worker: Worker,
-        inputs: DefenseInputs,
-        model: FeatureClassifier,
-        data: TrainingSet,
-    ):
-        self.config = config
-        self.worker = worker
-        self.seed = inputs.seed
-        self.normalization = inputs.normalization
-        self.data = data
-        for parameter in model.classifier.parameters():
-            parameter.requires_grad_(False)
-        built = build_seeded(
-            lambda: ProjectedFeatures(model, config.projection_dim),
-            stream(inputs.seed, "d_st", "head"),
-        )
-        self.extractor = to_device(built, worker.device)
-        trained = [parameter for parameter in built.parameters() if parameter.requires_grad]
-        self.optimizer = config.sgd.build(trained)
-        self.wrapped = worker.wrap(self.extractor)
-        trusted = inputs.split_table.members("trusted")
-        labeled = {"trusted": trusted, "none": trusted[:0], "all": self.data.index}
-        self.labeled_index = labeled[config.labels_used]  # samples whose labels are used
-
-    def run_epoch(self, number: int) -> Metrics:
-        config = self.config
-        share = WorkerShare.of(self.worker)
-        # A small last batch would have other negatives.
-        drop_last = len(self.data) >= config.batch_size
-        num_steps = self.data.num_steps(config.batch_size, share, drop_last)
-        order_key = stream(self.seed, "d_st", "order", number)
-        batches = self.data.epoch(order_key, config.batch_size, share, drop_last=drop_last)
-        mean_loss = RunningMean(self.worker)
-        self.wrapped.train()
-        for step, batch in enumerate(batches):
-            set_rate(self.optimizer, self._rate(number + step / num_steps))
-            loss = self._loss(batch, number)
-            take_step(loss, self.optimizer)
-            mean_loss.add(loss * len(batch.index), len(batch.index))
-        self.worker.synchronize(self.wrapped)
-        return {"contrastive_loss": mean_loss.value()}
-
-    def _rate(self, position: float) -> float:
-        """Returns the learning rate at a position in epochs."""
-        config = self.config
-        return warmup_cosine(
-            config.sgd.learning_rate,
-            position,
-            epochs=config.epochs,
-            warmup_epochs=config.warmup_epochs,
-            warmup_rate=config.warmup_rate,
-            final_fraction=config.final_rate_fraction,
-        )
-
-    def _loss(self, batch: ImageBatch, number: int) -> torch.Tensor:
-        """Returns SS-CTL of a batch, over the batches of all workers."""
-        index = batch.index.numpy()
-        views = []
-        for which in range(2):
-            view = make_view(
-                batch.images,
-                index,
-                stream(self.seed, "d_st", "view", number, which),
-                transforms=(self.config.augmentation,),
-                normalization=self.normalization,
-            )
-            views.append(view)
-        with autocast(self.worker.device):
-            z_of_both_views = self.wrapped(torch.cat(views))
-        z_BVD = torch.stack(z_of_both_views.float().chunk(2), dim=1)
-        uses_label = torch.from_numpy(np.isin(index, self.labeled_index)).to(self.worker.device)
-        loss = semi_supervised_contrastive(
-            self.worker.gather(z_BVD),
-            self.worker.gather(batch.labels),
-            self.worker.gather(uses_label),
-            temperature=self.config.temperature,
-            positives=self.config.positives,
-        )
-        return self.config.loss_scale * loss
-
-
 class _ClassifierPhase:
     """MCE on the frozen extractor; the means of Eq. (3) are over the two sets (D9)."""
 
@@ -173,64 +90,41 @@ class _ClassifierPhase:
     ):
         self.config = config
         self.worker = worker
-        self.seed = inputs.seed
-        self.normalization = inputs.normalization
-        self.model = model
         self.optimizer = config.classifier_sgd.build(model.classifier.parameters())
         self.trusted = inputs.split_table.members("trusted")
         self.flagged = inputs.split_table.members("flagged")
         both = np.concatenate((self.trusted, self.flagged))
-        self.data = inputs.open_samples(worker, config.workers, both)
-        # Wrapped at the first epoch, when SS-CTL no longer wraps the model.
-        self._wrapped_classifier: torch.nn.Module | None = None
-
-    @property
-    def classifier(self) -> torch.nn.Module:
-        if self._wrapped_classifier is None:
-            self.model.classifier.requires_grad_(True)
-            self._wrapped_classifier = self.worker.wrap(self.model.classifier)
-        return self._wrapped_classifier
+        self.phase = FrozenExtractorPhase(
+            ("d_st", "mce order", "mce view"),
+            worker,
+            inputs,
+            model=model,
+            data=inputs.open_samples(worker, config.workers, both),
+            batch_size=config.classifier_batch_size,
+            optimizer=self.optimizer,
+            transforms=(config.classifier_augmentation,),
+            loss=self._loss,
+        )
 
     def run_epoch(self, number: int) -> Metrics:
-        classifier = self.classifier
-        order_key = stream(self.seed, "d_st", "mce order", number)
-        share = WorkerShare.of(self.worker)
-        batches = self.data.epoch(order_key, self.config.classifier_batch_size, share)
-        mean_loss = RunningMean(self.worker)
-        accuracy = RunningMean(self.worker)
-        self.model.eval()
-        for batch in batches:
-            logits_BN = classifier(self._features(batch, number))
-            is_trusted = torch.from_numpy(np.isin(batch.index.numpy(), self.trusted))
-            is_trusted = is_trusted.to(self.worker.device)
-            loss = mixed_cross_entropy(
-                logits_BN,
-                batch.labels,
-                is_trusted,
-                ~is_trusted,
-                flagged_weight=self.config.flagged_weight,
-                num_trusted=len(self.trusted),
-                num_flagged=len(self.flagged),
-            )
-            take_step(loss, self.optimizer)
-            mean_loss.add(loss * len(batch.index), len(batch.index))
-            right = (logits_BN.argmax(1) == batch.labels)[is_trusted].sum()
-            accuracy.add(right, int(is_trusted.sum()))
-        return {"mce_loss": mean_loss.value(), "trusted_accuracy": accuracy.value()}
+        metrics = self.phase.run_epoch(number, counts=self._is_trusted)
+        return {"mce_loss": metrics["loss"], "trusted_accuracy": metrics["accuracy"]}
 
-    def _features(self, batch: ImageBatch, number: int) -> torch.Tensor:
-        """Returns the features of a batch's views, float32 [B, D], without gradient."""
-        images_BCHW = make_view(
-            batch.images,
-            batch.index.numpy(),
-            stream(self.seed, "d_st", "mce view", number),
-            transforms=(self.config.classifier_augmentation,),
-            normalization=self.normalization,
+    def _is_trusted(self, batch: ImageBatch) -> torch.Tensor:
+        is_trusted = torch.from_numpy(np.isin(batch.index.numpy(), self.trusted))
+        return is_trusted.to(self.worker.device)
+
+    def _loss(self, logits_BN: torch.Tensor, batch: ImageBatch) -> torch.Tensor:
+        is_trusted = self._is_trusted(batch)
+        return mixed_cross_entropy(
+            logits_BN,
+            batch.labels,
+            is_trusted,
+            ~is_trusted,
+            flagged_weight=self.config.flagged_weight,
+            num_trusted=len(self.trusted),
+            num_flagged=len(self.flagged),
         )
-        with torch.no_grad(), autocast(self.worker.device):
-            features_BD: torch.Tensor
-            features_BD, _ = self.model(images_BCHW)
-        return features_BD.float()
 
 
 class _TuningPhase:

@@ -26,9 +26,15 @@ class Defense(Protocol):
     title: ClassVar[str]  # as tables and reports call it
     version: ClassVar[int]  # changes when its code changes its result
     repairs: ClassVar[bool]  # whether it starts from the backdoored model
-    # Of the split. One that is empty is refused, but for a flagged part where a verdict says that
-    # there is nothing to flag.
-    parts_used: ClassVar[tuple[str, ...]]
+    needs: ClassVar[str]  # beside the suspect dataset: "nothing", "clean data" or "a split"
+
+    @property
+    def parts_used(self) -> tuple[str, ...]:
+        """The parts of the split that it uses; without any it does not depend on the split.
+
+        A part that is empty is refused, but for a flagged part where a verdict says that there is
+        nothing to flag.
+        """
 
     @property
     def batch_size(self) -> int:
@@ -52,8 +58,8 @@ class Defense(Protocol):
     def train(self, worker: Worker, artifact: Artifact, inputs: "DefenseInputs") -> None:
         """Fills the `work` of an artifact: `model.safetensors`, and `metrics.json` with `history`.
 
-        It sees the suspect dataset, the split and, if it repairs, the backdoored model; never the
-        truth, never a test set.
+        It sees the suspect dataset, the split, the backdoored model if it repairs, and clean images
+        if it says that it needs them; never the truth, never a test set.
         """
 
 
@@ -63,16 +69,18 @@ class DefenseInputs:
 
     seed: int
     suspect: Artifact
-    split: Artifact
+    split: Artifact | None  # for defenses that use a part of it
     backdoored: Artifact | None  # for defenses that repair
     backdoored_config: SupervisedConfig | None
     normalization: Normalization
+    clean: Artifact | None = None  # the clean share of the source, for defenses that take it
 
     @cached_property
     def split_table(self) -> "SplitTable":
         """The split of the suspect dataset."""
         from ray_defense.data.split_table import read_split
 
+        assert self.split is not None
         return read_split(self.split.path)
 
     def open_part(self, worker: Worker, workers: WorkerGroup, part: str) -> "TrainingSet":
@@ -92,6 +100,14 @@ class DefenseInputs:
         from ray_defense.data.training_set import open_training_set
 
         return open_training_set(worker, self.suspect.path, workers.resident_bytes, select)
+
+    def open_clean(self, worker: Worker, workers: WorkerGroup) -> "TrainingSet":
+        """Returns the clean share, or without one the trusted part, on a worker's device."""
+        from ray_defense.data.training_set import open_training_set
+
+        if self.clean is None:
+            return self.open_part(worker, workers, "trusted")
+        return open_training_set(worker, self.clean.path, workers.resident_bytes)
 
     def load_backdoored(self, worker: Worker, num_classes: int) -> Any:
         """Returns the backdoored model, a `FeatureClassifier`, on the device of a worker."""

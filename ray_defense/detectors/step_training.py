@@ -8,11 +8,12 @@ Shapes: B images of a step.
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
-from ray_defense.data.training_set import TrainingSet
+from ray_defense.data.training_set import ALONE, TrainingSet, WorkerShare
 from ray_defense.detectors.step_epochs import STEPS_AN_EPOCH
 from ray_defense.execution.protocols import Metrics, Worker
 from ray_defense.losses.cross_entropy import cross_entropy
@@ -60,23 +61,32 @@ def train_steps(
     return {"loss": mean_loss.value(), "accuracy": accuracy.value()}
 
 
-def endless_batches(data: TrainingSet, key: int, size: int) -> Iterator[ImageBatch]:
+def endless_batches(
+    data: TrainingSet, key: int, size: int, share: WorkerShare = ALONE
+) -> Iterator[ImageBatch]:
     """Yields batches of exactly `size` samples for ever, pass after pass over the data.
 
     A set that is smaller than a batch is in it several times.
+
+    Args:
+        data: The samples.
+        key: A random stream; the order is a function of it.
+        size: Samples a batch, over all workers.
+        share: The share of this worker.
     """
     number = 0
     while True:
         if len(data) >= size:
-            yield from data.epoch(stream(key, number), size, drop_last=True)
+            yield from data.epoch(stream(key, number), size, share, drop_last=True)
             number += 1
             continue
         parts: list[ImageBatch] = []
         while len(parts) * len(data) < size:
             parts.extend(data.epoch(stream(key, number), len(data)))
             number += 1
+        rows = torch.from_numpy(share.select(np.arange(size)))
         yield ImageBatch(
-            images=torch.cat([part.images for part in parts])[:size],
-            labels=torch.cat([part.labels for part in parts])[:size],
-            index=torch.cat([part.index for part in parts])[:size],
+            images=torch.cat([part.images for part in parts])[rows],
+            labels=torch.cat([part.labels for part in parts])[rows],
+            index=torch.cat([part.index for part in parts])[rows],
         )

@@ -10,12 +10,14 @@ from typing import Literal
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.protocol import AttackedSource, Source, VouchedSource
+from ray_defense.defenses.clean_data import takes_clean_share
 from ray_defense.execution.steps import Step
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.attacker.prepare import prepare_attack
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE, backdoored_step
 from ray_defense.stages.canaries import decide_on_copy, plan_power
+from ray_defense.stages.clean_share import clean_share_step
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import SPLIT, decide_step
 from ray_defense.stages.defend import BackdooredModel, defend_step
@@ -52,6 +54,7 @@ class DefensePlan:
     detection: PlannedDetection
     split: Step
     backdoored: Step | None
+    clean: Step | None  # the clean share of the source, where a defense takes it
     defenses: Mapping[str, Step]  # by name
     repaired: Step | None  # a given model after its repair, as the user had it
 
@@ -79,6 +82,8 @@ class Plan(DefensePlan):
         if until not in ("evidence", "split"):
             if self.backdoored is not None:
                 on_path[BACKDOORED] = self.backdoored
+            if self.clean is not None:
+                on_path[self.clean.artifact.stage] = self.clean
             on_path.update(self.defenses)
             if self.repaired is not None:
                 on_path[REPAIRED] = self.repaired
@@ -122,10 +127,11 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         network = recipe.backdoored.model
         backdoored = given_step(recipe.given, network, suspect, split, context=context)
         repairable = BackdooredModel(backdoored, recipe.backdoored, recipe.given.normalization)
+    clean = plan_clean_share(recipe, context)
     defenses = {}
     for defense in recipe.defenses:
         defenses[defense.name] = defend_step(
-            defense, suspect, split, backdoored=repairable, context=context
+            defense, suspect, split, backdoored=repairable, context=context, clean=clean
         )
     defense_plan = DefensePlan(
         recipe=recipe,
@@ -135,6 +141,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         detection=detection,
         split=split,
         backdoored=backdoored,
+        clean=clean,
         defenses=defenses,
         repaired=_plan_repaired(
             recipe, suspect, split, repairable=repairable, defenses=defenses, context=context
@@ -196,6 +203,16 @@ def plan_dataset(recipe: Recipe, context: PlanContext) -> PlannedDataset:
         context=context,
     )
     return PlannedDataset(step, prepared.attack, prepared.step)
+
+
+def plan_clean_share(recipe: Recipe, context: PlanContext) -> Step | None:
+    """Returns the step of the clean share; None where no defense takes it or nobody knows one.
+
+    Of a source that we did not poison ourselves no image is known to be clean.
+    """
+    if recipe.attack is None or not any(map(takes_clean_share, recipe.defenses)):
+        return None
+    return clean_share_step(recipe.clean, recipe.ingest, recipe.source, context)
 
 
 def with_current_evaluation(plan: DefensePlan) -> Plan:

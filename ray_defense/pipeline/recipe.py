@@ -18,6 +18,7 @@ from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.stages.attacker.attacker_config import AttackerConfig
 from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE
 from ray_defense.stages.canaries import CanaryConfig
+from ray_defense.stages.clean_share import CleanShareConfig
 from ray_defense.stages.detect import DetectConfig
 from ray_defense.stages.evaluation import EvaluationConfig
 from ray_defense.stages.given_model import GivenModel
@@ -44,6 +45,7 @@ class Recipe:
     attacker: AttackerConfig = AttackerConfig()
     poison: PoisonConfig = PoisonConfig()
     ingest: IngestConfig = IngestConfig()
+    clean: CleanShareConfig = CleanShareConfig()
     normalization: Normalization = choice(NORMALIZATIONS, default=NORMALIZATIONS["cifar10"])
     probe: ProbeConfig = ProbeConfig()
     detect: DetectConfig = DetectConfig()

@@ -4,6 +4,7 @@ from typing import Any
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.labels import check_labels
+from ray_defense.defenses.clean_data import no_clean_share, takes_clean_share
 from ray_defense.detectors.decision.protocol import check_columns
 from ray_defense.pipeline.recipe import Recipe
 
@@ -13,8 +14,8 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         InputError: If the labels or the target class cannot be worked with, a split would be
-            empty, the decision lacks a column, a defense lacks the model it repairs, or a batch
-            cannot be shared evenly.
+            empty, the decision lacks a column, a defense lacks the model it repairs or the clean
+            images it takes, or a batch cannot be shared evenly.
     """
     info = recipe.source.info()
     labels = recipe.source.labels("train")
@@ -30,6 +31,8 @@ def check_recipe(recipe: Recipe) -> None:
                 f"{defense.name} repairs the backdoored model: set backdoored, or leave "
                 f"{defense.name} out with --set {defense.name}=none"
             )
+        if takes_clean_share(defense) and recipe.attack is None:
+            raise no_clean_share(defense)
     if recipe.given is not None and recipe.backdoored is None:
         raise InputError("given is a model without a network: set backdoored.model")
     _check_batches(recipe)

@@ -5,9 +5,14 @@ Huang et al., "Backdoor defense via decoupling the training process" (DBD), ICLR
 samples, N classes.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ray_defense.scores.log_softmax import log_softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CROSS_ENTROPY_WEIGHT = 0.1
 _REVERSE_WEIGHT = 1.0
@@ -37,3 +42,17 @@ def symmetric_cross_entropy(logits_BN: np.ndarray, labels_B: np.ndarray) -> np.n
     reverse_B = -_LOG_ZERO * -np.expm1(of_label_B)
     loss_B: np.ndarray = _CROSS_ENTROPY_WEIGHT * cross_entropy_B + _REVERSE_WEIGHT * reverse_B
     return loss_B
+
+
+def symmetric_cross_entropy_loss(logits_BN: "Tensor", labels_B: "Tensor") -> "Tensor":
+    """Returns the mean of 0.1 CE + 1 RCE over a batch, with a gradient.
+
+    Args:
+        logits_BN: The logits, float.
+        labels_B: int64 labels in [0, N).
+    """
+    from torch.nn import functional
+
+    cross_entropy_B = functional.cross_entropy(logits_BN, labels_B, reduction="none")
+    reverse_B = -_LOG_ZERO * -(-cross_entropy_B).expm1()
+    return (_CROSS_ENTROPY_WEIGHT * cross_entropy_B + _REVERSE_WEIGHT * reverse_B).mean()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ray_defense.core.errors import InputError
+from ray_defense.defenses.clean_data import no_clean_share, takes_clean_share
 from ray_defense.defenses.protocol import Defense, DefenseInputs
 from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.execution.steps import Step, TrainingWork
@@ -37,6 +38,7 @@ def defend_step(
     *,
     backdoored: BackdooredModel | None,
     context: PlanContext,
+    clean: Step | None = None,
 ) -> Step:
     """Returns the step that trains a defense.
 
@@ -46,11 +48,19 @@ def defend_step(
         split: The step of its split.
         backdoored: The model that a defense repairs; others do not depend on it.
         context: The surroundings of the plan.
+        clean: The clean share of the source; defenses that do not take it do not depend on it.
 
     Raises:
-        InputError: If the defense repairs and there is no backdoored model.
+        InputError: If the defense repairs and there is no backdoored model, or takes the clean
+            share and there is none.
     """
-    needs = {"suspect": suspect, "split": split}
+    needs = {"suspect": suspect}
+    if defense.parts_used:
+        needs["split"] = split
+    if takes_clean_share(defense):
+        if clean is None:
+            raise no_clean_share(defense)
+        needs["clean"] = clean
     repaired = None
     normalization = context.normalization
     if defense.repairs:
@@ -68,10 +78,11 @@ def defend_step(
     inputs = DefenseInputs(
         seed=context.seed,
         suspect=suspect.artifact,
-        split=split.artifact,
+        split=split.artifact if "split" in needs else None,
         backdoored=None if repaired is None else repaired.step.artifact,
         backdoored_config=None if repaired is None else repaired.config,
         normalization=normalization,
+        clean=needs["clean"].artifact if "clean" in needs else None,
     )
     job = TrainJob(
         program=_train,
@@ -84,14 +95,20 @@ def defend_step(
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: DefendInputs) -> None:
-    table = inputs.inputs.split_table
-    has_verdict = inputs.inputs.split.has_file(VERDICT_FILE)
-    for part in inputs.defense.parts_used:
+    if inputs.inputs.split is not None:
+        _check_parts(inputs.defense, inputs.inputs, inputs.inputs.split)
+    inputs.defense.train(worker, artifact, inputs.inputs)
+
+
+def _check_parts(defense: Defense, inputs: DefenseInputs, split: Artifact) -> None:
+    """Raises InputError if a part of the split that the defense uses is empty."""
+    table = inputs.split_table
+    has_verdict = split.has_file(VERDICT_FILE)
+    for part in defense.parts_used:
         if part == "flagged" and has_verdict:
             continue  # a decision that counts may find nothing to flag
         if not len(table.members(part)):
             raise InputError(
-                f"the {part} split is empty, and {inputs.defense.name} needs it: "
+                f"the {part} split is empty, and {defense.name} needs it: "
                 "raise the fractions of decide above 0"
             )
-    inputs.defense.train(worker, artifact, inputs.inputs)

@@ -82,6 +82,24 @@ def take_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
+def average_gradients(worker: Worker, parameters: Sequence[torch.Tensor]) -> None:
+    """Averages the gradients of some parameters over all workers, for a model that is not wrapped.
+
+    Every parameter must have a gradient.
+    """
+    if worker.world_size == 1:
+        return
+    gradients = []
+    for parameter in parameters:
+        assert parameter.grad is not None
+        gradients.append(parameter.grad)
+    total = worker.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+    sizes = [gradient.numel() for gradient in gradients]
+    parts = torch.split(total / worker.world_size, sizes)
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
 def to_device(model: Module, device: torch.device) -> Module:
     """Returns the model on the device, channels last: a quarter faster on a CPU, too."""
     move: Callable[..., Module] = model.to  # its stub does not know `memory_format`

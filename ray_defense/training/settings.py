@@ -31,8 +31,10 @@ class Sgd:
         check_at_least("momentum", self.momentum, 0)
         check_at_least("weight_decay", self.weight_decay, 0)
 
-    def build(self, parameters: Iterable["torch.nn.Parameter"]) -> "torch.optim.SGD":
-        """Returns the optimizer of some parameters."""
+    def build(
+        self, parameters: Iterable["torch.nn.Parameter"], *, nesterov: bool = False
+    ) -> "torch.optim.SGD":
+        """Returns the optimizer of some parameters, with Nesterov's momentum if it is asked for."""
         import torch
 
         return torch.optim.SGD(
@@ -40,6 +42,7 @@ class Sgd:
             lr=self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            nesterov=nesterov and self.momentum > 0,
         )
 
 

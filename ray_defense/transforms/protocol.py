@@ -13,7 +13,10 @@ class Transform(Protocol):
     """
 
     name: ClassVar[str]
-    num_draws: ClassVar[int]  # n, uniform draws an image
+
+    @property
+    def num_draws(self) -> int:
+        """n, the uniform draws an image."""
 
     def apply(self, images_BCHW: "torch.Tensor", draws_Bn: "torch.Tensor") -> "torch.Tensor":
         """Returns transformed images; each depends on its own image and its own draws alone.

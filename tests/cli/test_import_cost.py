@@ -62,9 +62,9 @@ def run_apart(code: str, *arguments: str) -> FinishedCommand:
     return FinishedCommand(finished.stdout, int(exit_code), int(num_modules), heavy)
 
 
-# Measured on Python 3.11: 372 and 350 modules; the bounds are 20 % above.
+# Measured on Python 3.11: 457 modules, as a recipe holds every defense, and 350.
 @pytest.mark.parametrize(
-    ("words", "max_modules"), [(("list",), 447), (("demo", "--print-config"), 420)]
+    ("words", "max_modules"), [(("list",), 500), (("demo", "--print-config"), 420)]
 )
 def test_a_command_that_computes_nothing_imports_nothing_heavy(
     words: tuple[str, ...], max_modules: int

@@ -119,7 +119,7 @@ def test_a_file_that_changes_meanwhile_leaves_nothing_behind(bucket, monkeypatch
     assert os.listdir(Path(os.environ["RAY_DEFENSE_CACHE"]) / "data") == []
 
 
-def test_no_record_and_no_message_shows_credentials(bucket):
+def test_no_record_and_no_message_shows_credentials(bucket, monkeypatch):
     write_class_folders(bucket / "images", {"cat": 2, "dog": 2})
     shown = " ".join(recognize(SECRET).sentences)
     shown += _shown_data(SECRET)

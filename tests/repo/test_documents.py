@@ -289,6 +289,7 @@ def check_setting(path: str, value: str | None, own_words: set[str]) -> None:
     errors = []
     for attack in ATTACKS:
         recipe = override(named_recipe("digits_badnets"), "attack", attack)
+        recipe = override(recipe, "defenses", tuple(DEFENSES))
         try:
             override(recipe, path, value)
         except InputError as error:

@@ -10,9 +10,17 @@ from ray_defense.core.files import write_json
 from ray_defense.core.random import uniform
 from ray_defense.data.split_table import SplitTable, write_split
 from ray_defense.data.suspect_dataset import write_manifest, write_shard
+from ray_defense.defenses.abl import AntiBackdoorLearning
+from ray_defense.defenses.anp import NeuronPruning
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
+from ray_defense.defenses.dbd import Decoupling
+from ray_defense.defenses.ft import FineTuning
+from ray_defense.defenses.mcr import ModeConnectivityRepair
+from ray_defense.defenses.nad import AttentionDistillation
 from ray_defense.defenses.protocol import Defense
+from ray_defense.defenses.simclr import SimClr
+from ray_defense.defenses.supcon import SupCon
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import Step
 from ray_defense.execution.worker_group import WorkerGroup
@@ -20,6 +28,7 @@ from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.seeded import build_model
 from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.models.weights import load_model, save_weights
+from ray_defense.stages.clean_share import CLEAN_SHARE
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.stages.defend import BackdooredModel, defend_step
@@ -28,6 +37,7 @@ from ray_defense.training.settings import Sgd, SupervisedConfig
 from ray_defense.training.views import make_view
 from ray_defense.transforms.contrastive import Contrastive
 from ray_defense.transforms.crop_flip import CropFlip
+from ray_defense.transforms.protocol import Transform
 from tests.support.noise import noise_images
 from tests.support.steps import HALF, make_step, plan_context, publish_step
 
@@ -55,7 +65,75 @@ SECURE = SecureTraining(
     classifier_augmentation=CropFlip(),
     workers=ONE_WORKER,
 )
-TINY_DEFENSES: dict[str, Defense] = {"d_br": REMOVAL, "d_st": SECURE}  # trained in a second
+TUNED = FineTuning(epochs=2, batch_size=4, workers=ONE_WORKER)
+DISTILLED = AttentionDistillation(
+    teacher_epochs=1, epochs=2, batch_size=4, milestones=(1,), workers=ONE_WORKER
+)
+PRUNED = NeuronPruning(steps=4, batch_size=4, threshold_step=0.25, workers=ONE_WORKER)
+CURVED = ModeConnectivityRepair(end_epochs=2, curve_epochs=2, batch_size=4, workers=ONE_WORKER)
+ISOLATED = AntiBackdoorLearning(
+    MODEL,
+    tuning_epochs=2,
+    isolated_fraction=0.1,
+    finetuning_epochs=2,
+    milestones=(1,),
+    unlearning_epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.05),
+    cutout_fraction=0.2,
+    workers=ONE_WORKER,
+)
+UNLABELED = SimClr(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    warmup_epochs=1,
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    classifier_sgd=Sgd(0.5, weight_decay=0.0),
+    workers=ONE_WORKER,
+)
+LABELED = SupCon(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    warmup_epochs=1,
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    classifier_sgd=Sgd(0.5, weight_decay=0.0),
+    workers=ONE_WORKER,
+)
+DECOUPLED = Decoupling(
+    MODEL,
+    epochs=2,
+    batch_size=12,
+    sgd=Sgd(0.1),
+    projection_dim=8,
+    classifier_epochs=2,
+    classifier_batch_size=12,
+    mixmatch_epochs=2,
+    mixmatch_steps=3,
+    mixmatch_batch_size=6,
+    workers=ONE_WORKER,
+)
+TINY_DEFENSES: dict[str, Defense] = {  # trained in a second
+    "d_br": REMOVAL,
+    "d_st": SECURE,
+    "ft": TUNED,
+    "anp": PRUNED,
+    "nad": DISTILLED,
+    "mcr": CURVED,
+    "abl": ISOLATED,
+    "simclr": UNLABELED,
+    "supcon": LABELED,
+    "dbd": DECOUPLED,
+}
+NUM_CLEAN = 12
+CLEAN_INDEX = 1000 + np.arange(NUM_CLEAN)
 
 
 @dataclass(frozen=True)
@@ -67,21 +145,28 @@ class DefendedNoise:
     labels: np.ndarray  # int64 [N]
     part: np.ndarray  # str [N]
     has_verdict: bool = False  # whether the split comes with one
+    augmentation: Transform = CropFlip()  # of the backdoored model
 
     @property
     def context(self) -> PlanContext:
         return plan_context(self.root)
 
-    def plan(self, defense: Defense, *, repairable: bool = True) -> Step:
+    def plan(
+        self, defense: Defense, *, repairable: bool = True, has_clean_share: bool = True
+    ) -> Step:
         """Returns the step of a defense.
 
         Args:
             defense: The defense.
             repairable: Whether there is a backdoored model.
+            has_clean_share: Whether some images are known as clean.
         """
+        clean = None
+        if has_clean_share:
+            clean = publish_step(self.context, CLEAN_SHARE, self._write_clean_share)
         backdoored = None
         if repairable:
-            config = SupervisedConfig(MODEL, augmentation=CropFlip(), workers=ONE_WORKER)
+            config = SupervisedConfig(MODEL, augmentation=self.augmentation, workers=ONE_WORKER)
             step = publish_step(self.context, "backdoored", self._write_backdoored)
             backdoored = BackdooredModel(step, config)
         return defend_step(
@@ -90,11 +175,18 @@ class DefendedNoise:
             publish_step(self.context, "split", self._write_split),
             backdoored=backdoored,
             context=self.context,
+            clean=clean,
         )
 
     def train(self, defense: Defense, executor: Executor | None = None) -> Artifact:
         """Returns the artifact of a defense, trained in this process."""
         return make_step(self.plan(defense), self.context, executor)
+
+    def clean_members(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the normalized images and the labels of the clean share."""
+        images = torch.from_numpy(noise_images(7, CLEAN_INDEX))
+        view = make_view(images, CLEAN_INDEX, 0, transforms=(), normalization=HALF)
+        return view, torch.from_numpy(CLEAN_INDEX % NUM_CLASSES)
 
     def members(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the normalized images and the labels of one part."""
@@ -137,6 +229,18 @@ class DefendedNoise:
             )
             parts.append(part)
         write_manifest(directory, parts)
+        write_json(directory / "dataset.json", {"num_classes": NUM_CLASSES})
+
+    def _write_clean_share(self, directory: Path) -> None:
+        part = write_shard(
+            directory,
+            0,
+            noise_images(7, CLEAN_INDEX),
+            labels=CLEAN_INDEX % NUM_CLASSES,
+            index=CLEAN_INDEX,
+            origin=[""] * NUM_CLEAN,
+        )
+        write_manifest(directory, [part])
         write_json(directory / "dataset.json", {"num_classes": NUM_CLASSES})
 
     def _write_backdoored(self, directory: Path) -> None:

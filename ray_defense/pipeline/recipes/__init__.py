@@ -11,6 +11,7 @@ RECIPES: Registry[Callable[[], Recipe]] = Registry(
     {
         "digits_badnets": "digits.digits_badnets",
         "digits_blend": "digits.digits_blend",
+        "digits_baselines": "digits.digits_baselines",
         "cifar10_badnets_small": "cifar.cifar10_badnets_small",
         "cifar10_badnets_robust": "cifar.cifar10_badnets_robust",
         "cifar10_badnets": "cifar.cifar10_badnets",
