@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ray_defense.core.files import write_json
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import TrainingSet, WorkerShare
@@ -150,7 +151,7 @@ class _ExtractorPhase:
         with autocast(self.worker.device):
             z_of_both_views = self.wrapped(torch.cat(views))
         z_BVD = torch.stack(z_of_both_views.float().chunk(2), dim=1)
-        uses_label = torch.from_numpy(np.isin(index, self.labeled_index)).to(self.worker.device)
+        uses_label = upload(np.isin(index, self.labeled_index), self.worker.device)
         loss = semi_supervised_contrastive(
             self.worker.gather(z_BVD),
             self.worker.gather(batch.labels),
@@ -201,8 +202,8 @@ class _ClassifierPhase:
         self.model.eval()
         for batch in batches:
             logits_BN = classifier(self._features(batch, number))
-            is_trusted = torch.from_numpy(np.isin(batch.index.numpy(), self.trusted))
-            is_trusted = is_trusted.to(self.worker.device)
+            trusted_of_batch = np.isin(batch.index.numpy(), self.trusted)
+            is_trusted = upload(trusted_of_batch, self.worker.device)
             loss = mixed_cross_entropy(
                 logits_BN,
                 batch.labels,
@@ -214,8 +215,8 @@ class _ClassifierPhase:
             )
             take_step(loss, self.optimizer)
             mean_loss.add(loss * len(batch.index), len(batch.index))
-            right = (logits_BN.argmax(1) == batch.labels)[is_trusted].sum()
-            accuracy.add(right, int(is_trusted.sum()))
+            is_right = logits_BN.argmax(1) == batch.labels
+            accuracy.add((is_right & is_trusted).sum(), int(trusted_of_batch.sum()))
         return {"mce_loss": mean_loss.value(), "trusted_accuracy": accuracy.value()}
 
     def _features(self, batch: ImageBatch, number: int) -> torch.Tensor:
