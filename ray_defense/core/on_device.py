@@ -1,9 +1,10 @@
-"""Small arrays and constants on a device, without waiting for what a GPU still has to do.
+"""What a GPU needs beside a device: uploads that do not wait, and convolutions that do not round.
 
 An ordinary copy from the host's memory waits until the GPU has done all that was queued before it.
 A training step that waits so leaves the GPU idle while the host prepares the next kernels.
 """
 
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -37,3 +38,21 @@ def constant(
     import torch
 
     return torch.tensor(values, dtype=dtype, device=device)
+
+
+def exact_convolutions() -> AbstractContextManager[None]:
+    """Returns a context in which a GPU convolves float32 in float32.
+
+    Outside of it cuDNN rounds the inputs to 10 bits (TF32). A network does not mind; a picture that
+    is kept in 8 bits, and a variance that is a difference of means, do.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    context: AbstractContextManager[None] = cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    )
+    return context
