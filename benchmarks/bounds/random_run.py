@@ -1,6 +1,7 @@
-"""A finished run up to its split, of random images, for studies of what a stage costs.
+"""A finished run up to its split, for studies of what a stage costs.
 
-Nothing in it was trained: neither the backdoored model nor what the split rests on.
+Nothing in it was trained: neither probe and backdoored model nor what the split rests on. Its
+images are random, or those of a dataset that is there.
 """
 
 from dataclasses import dataclass
@@ -76,12 +77,18 @@ def make_random_run(
     source = source_of((images, labels), folder / "images")
     suspect = ingest_step(IngestConfig(), source, context)
     make_steps([suspect], context.store, executor)
-    index = SuspectDataset(suspect.artifact.path).index
-    scores = generator.normal(size=num_samples)
+    return random_run_of(suspect, model, context)
+
+
+def random_run_of(suspect: Step, model: Model, context: PlanContext) -> RandomRun:
+    """Returns the rest of such a run of a finished dataset with ten classes."""
+    dataset = SuspectDataset(suspect.artifact.path)
+    index = dataset.index
+    scores = np.random.default_rng(0).normal(size=len(index))
     return RandomRun(
         context=context,
-        num_samples=num_samples,
-        size=size,
+        num_samples=len(index),
+        size=dataset.image_shape[0],
         suspect=suspect,
         probe=random_weights_step(PROBE, model, NUM_CLASSES, context),
         evidence=publish_step(context, EVIDENCE, partial(_write_evidence, index, scores)),

@@ -7,7 +7,7 @@ Shapes: B samples, N classes, D features.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,6 +41,7 @@ CPU = torch.device("cpu")
 NUM_CLASSES = 10
 _BATCH = 64
 _SIZE = 32
+_REPEATED_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -201,17 +202,17 @@ def _check_step(name: str, device: torch.device, *, as_product: bool) -> Parity:
     return Parity(_relative_difference(on_device, on_cpu), 0.3 if as_product else 0.01)
 
 
-def _check_repeated(deterministic: bool, device: torch.device) -> Parity:
-    """The share of weights that differ if the same ten steps are trained twice."""
+def _check_repeated(name: str, deterministic: bool, device: torch.device) -> Parity:
+    """The share of weights that differ if the same steps are trained twice."""
     with torch.backends.cudnn.flags(enabled=True, deterministic=deterministic, allow_tf32=True):
-        first = _trained("resnet18", device, as_product=True, num_steps=10)
-        second = _trained("resnet18", device, as_product=True, num_steps=10)
+        first = _trained(name, device, as_product=True, num_steps=_REPEATED_STEPS)
+        second = _trained(name, device, as_product=True, num_steps=_REPEATED_STEPS)
     differ = (first != second).double().mean().item()
     return Parity(differ, 0.0 if deterministic else 1.0)
 
 
-def _scores(device: torch.device) -> np.ndarray:
-    network = to_device(build_model(MODELS["resnet18"](), NUM_CLASSES, 0), device).eval()
+def _scores(name: str, device: torch.device) -> np.ndarray:
+    network = to_device(build_model(MODELS[name](), NUM_CLASSES, 0), device).eval()
     opened: dict[RequiredModel, OpenedModel] = {Probe(): OpenedModel([network])}
     batch = SampleBatch(
         images_BCHW=to_float(_images(count=4 * _BATCH).to(device)),
@@ -225,34 +226,37 @@ def _scores(device: torch.device) -> np.ndarray:
     return scores_B
 
 
-def _check_score_ranks(device: torch.device) -> Parity:
+def _check_score_ranks(name: str, device: torch.device) -> Parity:
     """The rank correlation of FCT scores."""
-    ranks = [np.argsort(np.argsort(_scores(where))) for where in (CPU, device)]
+    ranks = [np.argsort(np.argsort(_scores(name, where))) for where in (CPU, device)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     return Parity(correlation, 0.999, larger_is_better=True)
 
 
-def _check_score_values(device: torch.device) -> Parity:
+def _check_score_values(name: str, device: torch.device) -> Parity:
     """The largest difference of FCT scores, as a share of their median."""
-    on_cpu = _scores(CPU)
-    largest = np.abs(_scores(device) - on_cpu).max() / np.median(on_cpu)
+    on_cpu = _scores(name, CPU)
+    largest = np.abs(_scores(name, device) - on_cpu).max() / np.median(on_cpu)
     return Parity(float(largest), 0.05)
 
 
-def _all_checks() -> dict[str, Check]:
+def parity_checks(networks: Sequence[str]) -> dict[str, Check]:
+    """Returns the checks by name.
+
+    Args:
+        networks: Take a training step; the last one also scores, and is trained twice.
+    """
     checks: dict[str, Check] = {"upload": _check_upload, "noise": _check_noise}
     for name in {**TRANSFORMS, **AUGMENTATIONS}:
         checks[f"view {name}"] = partial(_check_view, name)
     for name in LOSSES:
         checks[f"gradient of {name}"] = partial(_check_loss, name)
-    for name in ("small_resnet", "small_resnet_coordinates", "resnet18"):
+    last = networks[-1]
+    checks["fct, rank correlation"] = partial(_check_score_ranks, last)
+    checks["fct, largest difference"] = partial(_check_score_values, last)
+    for name in networks:
         checks[f"step of {name}, float32"] = partial(_check_step, name, as_product=False)
         checks[f"step of {name}, bfloat16"] = partial(_check_step, name, as_product=True)
-    checks["fct, rank correlation"] = _check_score_ranks
-    checks["fct, largest difference"] = _check_score_values
-    checks["training repeated, cuDNN as it is"] = partial(_check_repeated, False)
-    checks["training repeated, cuDNN deterministic"] = partial(_check_repeated, True)
+    checks["training repeated, cuDNN as it is"] = partial(_check_repeated, last, False)
+    checks["training repeated, cuDNN deterministic"] = partial(_check_repeated, last, True)
     return checks
-
-
-CHECKS = _all_checks()

@@ -40,6 +40,10 @@ class GpuSizes:
     rounds: int  # of D-BR
     bound_steps: int  # of the networks of detectors, where they are timed
     num_repeats: int  # pairs of stage and bare loop
+    bounds: tuple[str, ...]  # cells of benchmarks.bounds over all images, most telling ones first
+    bounds_of_few: tuple[str, ...]  # cells over fewer images
+    num_few: int  # how many those are
+    networks: tuple[str, ...]  # that parity is checked on
     profiled_images: int
 
 
@@ -51,6 +55,10 @@ FULL = GpuSizes(
     rounds=20,
     bound_steps=200,
     num_repeats=2,
+    bounds=("backdoored", "score_1", "probe_ce", "ss_ctl", "d_br"),
+    bounds_of_few=("score_32", "probe_intra", "mirror", "grow", "mce"),
+    num_few=10_000,
+    networks=("small_resnet", "small_resnet_coordinates", "resnet18"),
     profiled_images=50 * 128,
 )
 
@@ -71,6 +79,10 @@ TINY = GpuSizes(
     rounds=1,
     bound_steps=1,
     num_repeats=1,
+    bounds=("backdoored",),
+    bounds_of_few=("score_1",),
+    num_few=100,
+    networks=("small_resnet",),
     profiled_images=64,
 )
 
