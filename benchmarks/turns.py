@@ -1,6 +1,5 @@
 """Two sides of a comparison that take turns in one process, and the ratio of their seconds."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -36,13 +35,6 @@ def take_turns(stage: Callable[[], float], bare: Callable[[], float], num_repeat
             bare_s.append(bare())
             stage_s.append(stage())
     return Turns(tuple(stage_s[1:]), tuple(bare_s[1:]))
-
-
-def seconds_of(function: Callable[[], object]) -> float:
-    """Returns how many seconds a function takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def compare_pairs(
