@@ -58,6 +58,8 @@ def measure_cell(
             figures["bare_bf16_images_per_s"] = rates["bare_images_per_s"]
             figures["bf16_ratio_median"] = rates["ratio_median"]
         if device.type == "cuda":
+            del bare, in_half  # their networks lie on the device, too
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
             stage.seconds()
             figures["peak_memory_bytes"] = torch.cuda.max_memory_allocated(device)

@@ -22,10 +22,16 @@ def upload(array: np.ndarray, device: "torch.device") -> "torch.Tensor":
     """
     import torch
 
-    tensor = torch.from_numpy(array)
+    return send(torch.from_numpy(array), device)
+
+
+def send(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """Returns a tensor of the host on the device; see `upload`."""
+    import torch
+
     if device.type != "cuda":
         return tensor.to(device)
-    if not array.size:
+    if not tensor.numel():
         return torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
     return tensor.pin_memory().to(device, non_blocking=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ray_defense.core.errors import InputError
-from ray_defense.core.on_device import upload
+from ray_defense.core.on_device import send, upload
 from ray_defense.core.random import permutation, stream
 from ray_defense.data.shards.open_reader import open_reader
 from ray_defense.data.shards.reader import ImageBatch
@@ -200,8 +200,8 @@ class TrainingSet:
             yield from self._reader.batches(int(shard), share.select(rows[order]), local_size)
 
     def _on_device(self, batch: ImageBatch) -> ImageBatch:
-        images = batch.images.to(self._device)
-        return ImageBatch(images, batch.labels.to(self._device), batch.index)
+        images = send(batch.images, self._device)
+        return ImageBatch(images, send(batch.labels, self._device), batch.index)
 
 
 def _joined(parts: Sequence[ImageBatch]) -> ImageBatch:

@@ -12,6 +12,7 @@ import torch
 from benchmarks.bounds.cells import CELLS, Sizes
 from benchmarks.bounds.random_run import NUM_CLASSES, RandomRun, make_random_run
 from ray_defense.data.shards.reader import ImageBatch
+from ray_defense.data.training_set import TrainingSet
 from ray_defense.detectors.fct import Fct
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.protocol import Detector
@@ -103,6 +104,16 @@ def test_more_steps_of_a_detectors_network_wait_for_the_gpu_no_more_often(
     few = waits_of("mirror", small_run, num_steps=2)
     many = waits_of("mirror", small_run, num_steps=4)
     assert sorted(few) == sorted(many)
+
+
+def test_a_set_that_is_streamed_waits_for_the_gpu_in_no_step(small_run: RandomRun) -> None:
+    with fake_gpu() as gpu:
+        data = TrainingSet(small_run.suspect.artifact.path, GPU, "numpy", resident_bytes=0)
+        num_before = len(gpu.waits)
+        batches = list(data.epoch(0, 128))
+        assert [len(batch.labels) for batch in batches] == [128] * 4 + [88]
+        assert {batch.images.device for batch in batches} == {GPU}
+        assert gpu.waits[num_before:] == []
 
 
 def test_more_draws_of_a_batch_wait_for_the_gpu_no_more_often() -> None:
