@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.memory.dataset_size import SHARD_SIZE
 from benchmarks.memory.sampler import own_uss_mib
-from benchmarks.random_probe import random_probe_step
+from benchmarks.random_weights import random_probe_step
 from benchmarks.support import open_study, run_in_fresh_process, study_parser
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.data.sources.protocol import Source

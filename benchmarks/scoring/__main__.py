@@ -13,11 +13,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from benchmarks.random_probe import random_probe_step
+from benchmarks.random_weights import random_probe_step
 from benchmarks.support import open_study, study_parser
+from benchmarks.turns import compare_pairs
 from ray_defense.cluster.session import prepare_environment
 from ray_defense.data.sources.cifar import Cifar10
 from ray_defense.data.sources.digits import Digits
@@ -88,8 +88,13 @@ def measure_scoring(setting: Setting) -> dict[str, Any]:
         startup_s = executor.startup_s
         ray.shutdown()
     # The first pair warms up.
-    figures = compare_pairs(dataset.num_samples, stage_s[1:], bare_s[1:])
-    return {"num_actors": NUM_ACTORS, "startup_s": round(startup_s, 1), **figures}
+    # Each image passes the network twice.
+    return {
+        "num_actors": NUM_ACTORS,
+        "startup_s": round(startup_s, 1),
+        "num_forward_passes": 2 * dataset.num_samples,
+        **compare_pairs(dataset.num_samples, stage_s[1:], bare_s[1:]),
+    }
 
 
 def _score_anew(evidence: Step, store: Store, executor: Any) -> float:
@@ -98,31 +103,6 @@ def _score_anew(evidence: Step, store: Store, executor: Any) -> float:
     start = time.perf_counter()
     make_steps([evidence], store, executor)
     return time.perf_counter() - start
-
-
-def compare_pairs(
-    num_images: int, stage_s: Sequence[float], bare_s: Sequence[float]
-) -> dict[str, Any]:
-    """Returns throughputs, and the ratio of the sides pair by pair.
-
-    Args:
-        num_images: How many images are scored each time; each passes the network twice.
-        stage_s: Seconds of the stage.
-        bare_s: Seconds of the bare forward passes, in the same order.
-    """
-    ratios = []
-    for of_stage, of_bare in zip(stage_s, bare_s, strict=True):
-        ratios.append(of_bare / of_stage)
-    return {
-        "num_images": num_images,
-        "num_forward_passes": 2 * num_images,
-        "num_repeats": len(ratios),
-        "stage_images_per_s": round(num_images / median(stage_s), 1),
-        "bare_images_per_s": round(num_images / median(bare_s), 1),
-        "ratio_median": round(median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-    }
 
 
 def command_parser() -> argparse.ArgumentParser:

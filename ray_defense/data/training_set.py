@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ray_defense.core.errors import InputError
+from ray_defense.core.on_device import send, upload
 from ray_defense.core.random import permutation, stream
 from ray_defense.data.shards.open_reader import open_reader
 from ray_defense.data.shards.reader import ImageBatch
@@ -112,7 +113,7 @@ class TrainingSet:
             start = 0
             for batch in self._reader.batches(int(shard), self._row[positions], _READ_SIZE):
                 end = start + len(batch.index)
-                images[torch.from_numpy(positions[start:end])] = batch.images.to(self._device)
+                images[upload(positions[start:end], self._device)] = batch.images.to(self._device)
                 start = end
         return images
 
@@ -171,7 +172,7 @@ class TrainingSet:
         order = permutation(key, len(self))
         for step in range(self.num_steps(batch_size, share, drop_last)):
             positions = share.select(order[step * batch_size : (step + 1) * batch_size])
-            chosen = torch.from_numpy(positions).to(self._device)
+            chosen = upload(positions, self._device)
             index = torch.from_numpy(self.index[positions])
             yield ImageBatch(images[chosen], self._labels[chosen], index)
 
@@ -199,8 +200,8 @@ class TrainingSet:
             yield from self._reader.batches(int(shard), share.select(rows[order]), local_size)
 
     def _on_device(self, batch: ImageBatch) -> ImageBatch:
-        images = batch.images.to(self._device)
-        return ImageBatch(images, batch.labels.to(self._device), batch.index)
+        images = send(batch.images, self._device)
+        return ImageBatch(images, send(batch.labels, self._device), batch.index)
 
 
 def _joined(parts: Sequence[ImageBatch]) -> ImageBatch:

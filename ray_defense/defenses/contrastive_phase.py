@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import TrainingSet, WorkerShare
@@ -145,7 +146,7 @@ class ContrastivePhase:
         with autocast(self.worker.device):
             z_of_both_views = self.wrapped(torch.cat(views))
         z_BVD = torch.stack(z_of_both_views.float().chunk(2), dim=1)
-        uses_label = torch.from_numpy(np.isin(index, self.labeled_index)).to(self.worker.device)
+        uses_label = upload(np.isin(index, self.labeled_index), self.worker.device)
         loss = semi_supervised_contrastive(
             self.worker.gather(z_BVD),
             self.worker.gather(batch.labels),

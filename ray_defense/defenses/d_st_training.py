@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ray_defense.core.files import write_json
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import WorkerShare
@@ -110,12 +111,11 @@ class _ClassifierPhase:
         metrics = self.phase.run_epoch(number, counts=self._is_trusted)
         return {"mce_loss": metrics["loss"], "trusted_accuracy": metrics["accuracy"]}
 
-    def _is_trusted(self, batch: ImageBatch) -> torch.Tensor:
-        is_trusted = torch.from_numpy(np.isin(batch.index.numpy(), self.trusted))
-        return is_trusted.to(self.worker.device)
+    def _is_trusted(self, batch: ImageBatch) -> np.ndarray:
+        return np.isin(batch.index.numpy(), self.trusted)
 
     def _loss(self, logits_BN: torch.Tensor, batch: ImageBatch) -> torch.Tensor:
-        is_trusted = self._is_trusted(batch)
+        is_trusted = upload(self._is_trusted(batch), self.worker.device)
         return mixed_cross_entropy(
             logits_BN,
             batch.labels,

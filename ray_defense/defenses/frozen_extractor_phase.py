@@ -5,8 +5,10 @@ Shapes: B samples, D features, N classes.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import TrainingSet, WorkerShare
@@ -69,7 +71,7 @@ class FrozenExtractorPhase:
         return self._wrapped_classifier
 
     def run_epoch(
-        self, number: int, counts: Callable[[ImageBatch], torch.Tensor] | None = None
+        self, number: int, counts: Callable[[ImageBatch], np.ndarray] | None = None
     ) -> Metrics:
         """Trains the classifier once over the samples: `loss` and `accuracy`.
 
@@ -90,9 +92,9 @@ class FrozenExtractorPhase:
             take_step(loss, self.optimizer)
             mean_loss.add(loss * len(batch.index), len(batch.index))
             is_right_B = logits_BN.argmax(1) == batch.labels
-            if counts is not None:
-                is_right_B = is_right_B[counts(batch)]
-            accuracy.add(is_right_B.sum(), len(is_right_B))
+            counted_B = np.ones(len(batch.index), bool) if counts is None else counts(batch)
+            is_counted_B = upload(counted_B, self.worker.device)
+            accuracy.add((is_right_B & is_counted_B).sum(), int(counted_B.sum()))
         return {"loss": mean_loss.value(), "accuracy": accuracy.value()}
 
     def _features(self, batch: ImageBatch, number: int) -> torch.Tensor:

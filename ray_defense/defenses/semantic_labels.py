@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import ALONE, TrainingSet, WorkerShare
@@ -87,7 +88,7 @@ class SemanticLabels:
             self._labels = self._predict()
         for batch in batches:
             positions = np.searchsorted(self.flagged.index, batch.index.numpy())
-            yield replace(batch, labels=self._labels[torch.from_numpy(positions)])
+            yield replace(batch, labels=self._labels[upload(positions, self.worker.device)])
 
     @torch.no_grad()
     def _predict(self) -> torch.Tensor:
@@ -99,5 +100,5 @@ class SemanticLabels:
             with autocast(self.worker.device):
                 _, logits_BN = self.model(view(batch.images, batch.index.numpy()))
             positions = np.searchsorted(self.flagged.index, batch.index.numpy())
-            labels[torch.from_numpy(positions)] = logits_BN.argmax(1)
+            labels[upload(positions, self.worker.device)] = logits_BN.argmax(1)
         return labels

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from ray_defense.detectors.gathered import Gathered
-    from ray_defense.detectors.sample_batch import ModelOutputs, SampleBatch
+    from ray_defense.detectors.sample_batch import SampleBatch
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,26 @@ class FctDraws:
                 f"{self.name}.num_earlier_blocks is {self.num_earlier_blocks}, and the network "
                 f"has {len(clean.blocks)} residual blocks: set it lower"
             )
-        labels_B = batch.labels_B.cpu().numpy()
-        distances: dict[str, list[np.ndarray]] = {layer: [] for layer in self._layer_names}
-        clean_log_B = _log_probability_of_labels(clean, labels_B)
-        drops = []
+        # All draws are queued before the first number is fetched: a GPU works through them.
+        distances: dict[str, list[torch.Tensor]] = {layer: [] for layer in self._layer_names}
+        moved_logits = []
         for draw in range(self.draws):
             moved = batch.outputs(model, self.tau, draw)
-            distances[self.name].append(_moved_by(clean.features_BD, moved.features_BD))
+            of_features = feature_consistency(clean.features_BD, moved.features_BD)
+            distances[self.name].append(of_features)
             for number, layer in enumerate(self._layer_names[1:], start=1):
                 before_BC = clean.blocks[-1 - number]
                 after_BC = moved.blocks[-1 - number]
-                distances[layer].append(_moved_by(before_BC, after_BC))
-            drops.append(clean_log_B - _log_probability_of_labels(moved, labels_B))
+                distances[layer].append(feature_consistency(before_BC, after_BC))
+            moved_logits.append(moved.logits_BN)
+        labels_B = batch.labels_B.cpu().numpy()
+        clean_log_B = _log_probability_of_labels(clean.logits_BN, labels_B)
+        drops = []
+        for logits_BN in moved_logits:
+            drops.append(clean_log_B - _log_probability_of_labels(logits_BN, labels_B))
         columns: Columns = {}
         for layer, of_layer in distances.items():
-            distances_KB = np.stack(of_layer)
+            distances_KB = np.stack([distances_B.cpu().numpy() for distances_B in of_layer])
             columns[layer] = reduce_draws(distances_KB, self.quantile)
             columns[f"{layer}_min"] = reduce_draws(distances_KB, 0.0)
         columns[f"{self.name}_label_drop"] = reduce_draws(np.stack(drops), "mean")
@@ -119,11 +124,6 @@ class FctBackdoored(FctDraws):
         return (Backdoored(),)
 
 
-def _moved_by(clean_BC: "torch.Tensor", moved_BC: "torch.Tensor") -> np.ndarray:
-    distances_B: np.ndarray = feature_consistency(clean_BC, moved_BC).cpu().numpy()
-    return distances_B
-
-
-def _log_probability_of_labels(outputs: "ModelOutputs", labels_B: np.ndarray) -> np.ndarray:
-    _, of_label_B, _ = log_softmax(outputs.logits_BN.float().cpu().numpy(), labels_B)
+def _log_probability_of_labels(logits_BN: "torch.Tensor", labels_B: np.ndarray) -> np.ndarray:
+    _, of_label_B, _ = log_softmax(logits_BN.float().cpu().numpy(), labels_B)
     return of_label_B

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import uniform
 
 _HALF_BITS = 2.0**26  # a draw has 53 bits: two numbers of 26
@@ -24,7 +25,8 @@ def add_noise(
     if deviation == 0:
         return images_BCHW
     num_values = images_BCHW[0].numel()
-    normal = torch.from_numpy(standard_normal(key, index_B, num_values)).to(images_BCHW)
+    normal = upload(standard_normal(key, index_B, num_values), images_BCHW.device)
+    normal = normal.to(images_BCHW.dtype)
     return images_BCHW + deviation * normal.view(images_BCHW.shape)
 
 

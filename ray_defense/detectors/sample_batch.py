@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream
 from ray_defense.detectors.folds import folds_of
 from ray_defense.detectors.required_models import RequiredModel
@@ -56,10 +57,10 @@ class OpenedModel:
         for fold, network in enumerate(self.networks):
             in_fold = np.flatnonzero(fold_B == fold)
             if len(in_fold):
-                chosen = torch.from_numpy(in_fold).to(view_BCHW.device)
+                chosen = upload(in_fold, view_BCHW.device)
                 parts.append(_outputs_of(network, view_BCHW[chosen]))
                 rows.append(in_fold)
-        order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(view_BCHW.device)
+        order = upload(np.argsort(np.concatenate(rows)), view_BCHW.device)
         return [_join_outputs(parts, order)]
 
 
@@ -158,5 +159,6 @@ class SampleBatch:
         distances = []
         for draw in range(draws):
             transformed_BD = self.outputs(model, tau, draw).features_BD
-            distances.append(feature_consistency(clean_BD, transformed_BD).cpu().numpy())
-        return np.stack(distances)
+            distances.append(feature_consistency(clean_BD, transformed_BD))
+        distances_KB: np.ndarray = torch.stack(distances).cpu().numpy()
+        return distances_KB

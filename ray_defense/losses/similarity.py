@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from ray_defense.core.errors import InputError
+from ray_defense.core.on_device import exact_convolutions
 
 WINDOW = 11  # pixels, side of the Gaussian window
 SIGMA = 1.5  # pixels, its standard deviation
@@ -54,4 +55,6 @@ def _windowed_mean(x_BCHW: Tensor) -> Tensor:
     weight_K = torch.softmax(-(offset_K**2) / (2 * SIGMA**2), 0)
     along_rows = weight_K.expand(channels, 1, 1, WINDOW)
     along_columns = weight_K[:, None].expand(channels, 1, WINDOW, 1)
-    return conv2d(conv2d(x_BCHW, along_rows, groups=channels), along_columns, groups=channels)
+    with exact_convolutions():
+        mean_of_rows = conv2d(x_BCHW, along_rows, groups=channels)
+        return conv2d(mean_of_rows, along_columns, groups=channels)

@@ -118,14 +118,16 @@ class RunningMean:
 
     def __init__(self, worker: Worker):
         self._worker = worker
-        self._sums = torch.zeros(2, dtype=torch.float64, device=worker.device)
+        self._total = torch.zeros((), dtype=torch.float64, device=worker.device)
+        self._count = 0
 
     def add(self, total: torch.Tensor, count: int) -> None:
         """Adds a sum over `count` samples."""
-        total = total.detach().to(self._sums)
-        self._sums += torch.stack((total, torch.tensor(count).to(self._sums)))
+        self._total += total.detach().to(self._total)
+        self._count += count
 
     def value(self) -> float:
         """Returns the mean over all samples of all workers; 0 where there were none."""
-        total, count = self._worker.sum(self._sums).tolist()
+        sums = torch.stack((self._total, torch.full_like(self._total, self._count)))
+        total, count = self._worker.sum(sums).tolist()
         return total / count if count else 0.0

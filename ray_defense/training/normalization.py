@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
+from ray_defense.core.on_device import constant
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +28,11 @@ class Normalization:
         """Returns (images - mean) / std, channels last as the models are."""
         import torch
 
-        mean = images_BCHW.new_tensor(self.mean)[:, None, None]
-        std = images_BCHW.new_tensor(self.std)[:, None, None]
-        return ((images_BCHW - mean) / std).contiguous(memory_format=torch.channels_last)
+        dtype = images_BCHW.dtype
+        device = images_BCHW.device
+        mean_C11 = constant(self.mean, dtype, device)[:, None, None]
+        std_C11 = constant(self.std, dtype, device)[:, None, None]
+        return ((images_BCHW - mean_C11) / std_C11).contiguous(memory_format=torch.channels_last)
 
 
 NORMALIZATIONS = {

@@ -37,6 +37,7 @@ class Blur:
         """Returns [B,C,H,W]; draw 0 is sigma."""
         from torch.nn.functional import conv2d, pad
 
+        from ray_defense.core.on_device import exact_convolutions
         from ray_defense.transforms.draws import to_interval
 
         batch, channels, height, width = images_BCHW.shape
@@ -52,8 +53,9 @@ class Blur:
         columns = columns.repeat_interleave(channels, 0)[:, None, None, :]
         margins = (half_columns, half_columns, half_rows, half_rows)
         padded = pad(images_BCHW, margins, mode="reflect").flatten(0, 1)[None]
-        blurred = conv2d(padded, rows, groups=batch * channels)
-        blurred = conv2d(blurred, columns, groups=batch * channels)
+        with exact_convolutions():
+            blurred = conv2d(padded, rows, groups=batch * channels)
+            blurred = conv2d(blurred, columns, groups=batch * channels)
         return blurred.reshape(images_BCHW.shape)
 
 

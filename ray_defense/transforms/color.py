@@ -7,6 +7,7 @@ gray, the gray image.
 
 import torch
 
+from ray_defense.core.on_device import constant
 from ray_defense.transforms.draws import per_image
 
 BRIGHTNESS = 0
@@ -52,7 +53,7 @@ def shift_hue(images_B3HW: torch.Tensor, shift_B: torch.Tensor) -> torch.Tensor:
     hue_sixths = torch.where(red == high, (green - blue) / divisor, hue_sixths)
     hue_sixths = hue_sixths.add_(6 * per_image(shift_B))
     # A channel is full within 60 degrees of its own color, empty beyond 120, linear between.
-    offset_3 = torch.tensor([5.0, 3.0, 1.0], device=images_B3HW.device, dtype=images_B3HW.dtype)
+    offset_3 = constant((5.0, 3.0, 1.0), images_B3HW.dtype, images_B3HW.device)
     angle = (hue_sixths + offset_3.view(3, 1, 1)).remainder_(6)
     missing = torch.minimum(angle, 4 - angle).clamp_(0, 1)
     return high - chroma * missing
@@ -79,6 +80,17 @@ def jitter(
         base = torch.where(is_saturation, gray, base)
         blend_factor_B = torch.where(operation_B == HUE, 1, factor_B)
         images_B3HW = blend(images_B3HW, base, blend_factor_B)
-        turned = ((operation_B == HUE) & (factor_B != 0)).nonzero()[:, 0]
-        images_B3HW[turned] = shift_hue(images_B3HW[turned], factor_B[turned])
+        images_B3HW = _turn_hues(images_B3HW, factor_B, (operation_B == HUE) & (factor_B != 0))
+    return images_B3HW
+
+
+def _turn_hues(
+    images_B3HW: torch.Tensor, shift_B: torch.Tensor, turned_B: torch.Tensor
+) -> torch.Tensor:
+    """Returns images of which those of `turned` have another hue."""
+    if images_B3HW.is_cuda:
+        # To compute all costs a GPU less than to wait for the number of those that are turned.
+        return torch.where(per_image(turned_B), shift_hue(images_B3HW, shift_B), images_B3HW)
+    turned = turned_B.nonzero()[:, 0]
+    images_B3HW[turned] = shift_hue(images_B3HW[turned], shift_B[turned])
     return images_B3HW

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ray_defense.core.on_device import upload
 from ray_defense.core.random import stream, uniform
 from ray_defense.transforms.protocol import Transform
 
@@ -28,6 +29,6 @@ def apply_all(
     """
     for position, transform in enumerate(transforms):
         draws = uniform(stream(key, position, transform.name), index_B, transform.num_draws)
-        draws_Bn = torch.from_numpy(draws).to(images_BCHW.device, torch.float32)
+        draws_Bn = upload(draws.astype(np.float32), images_BCHW.device)
         images_BCHW = transform.apply(images_BCHW, draws_Bn)
     return images_BCHW

@@ -49,6 +49,7 @@ class Contrastive:
         """
         import torch
 
+        from ray_defense.core.on_device import constant
         from ray_defense.transforms.color import blend, jitter, luma
         from ray_defense.transforms.draws import to_integers, to_interval
 
@@ -56,12 +57,15 @@ class Contrastive:
         crop = ResizedCrop(self.min_area_fraction, flip_fraction=flip_fraction)
         images_B3HW = crop.apply(images_BCHW, draws_Bn[:, : crop.num_draws])
         draws_B7 = draws_Bn[:, crop.num_draws :].to(images_B3HW.dtype)
-        neutral_4 = draws_B7.new_tensor([1, 1, 1, 0])
-        reach_4 = draws_B7.new_tensor([self.brightness, self.contrast, self.saturation, self.hue])
+        dtype = images_B3HW.dtype
+        device = images_B3HW.device
+        neutral_4 = constant((1, 1, 1, 0), dtype, device)
+        reach = (self.brightness, self.contrast, self.saturation, self.hue)
+        reach_4 = constant(reach, dtype, device)
         random_B4 = neutral_4 + reach_4 * to_interval(draws_B7[:, :4], -1, 1)
         jittered_B1 = draws_B7[:, 5:6] < self.jitter_fraction
         factors_B4 = torch.where(jittered_B1, random_B4, neutral_4)
-        orders = torch.tensor(_ORDERS, device=images_B3HW.device)
+        orders = constant(_ORDERS, torch.int64, device).view(-1, 4)
         order_B4 = orders[to_integers(draws_B7[:, 4], len(_ORDERS))]
         images_B3HW = jitter(images_B3HW, factors_B4, order_B4)
         keeps_color_B = (draws_B7[:, 6] >= self.gray_fraction).to(images_B3HW.dtype)

@@ -58,7 +58,7 @@ def type_study(module: str, arguments: Sequence[str], results: Path) -> dict[str
 
 def only_result(results: Path) -> dict[str, Any]:
     """Returns the content of the only file of results."""
-    (path,) = results.glob("*/*.json")
+    (path,) = results.rglob("*.json")
     result: dict[str, Any] = read_json(path)
     return result
 
@@ -138,6 +138,14 @@ def test_constants_of_the_plan_are_measured(tmp_path: Path) -> None:
     check_keys(result, "scaling/constants.json")
     for name in ("all_reduce_gloo_2_processes", "checkpoint", "jpeg_224"):
         assert result[name].keys() == stored[name].keys()
+
+
+def test_a_stage_is_compared_with_its_bare_loop(tmp_path: Path) -> None:
+    arguments = ["--stage", "grow", "--num-samples", "120", "--size", "8", "--steps", "1"]
+    result = run_study("benchmarks.bounds.__main__", [*arguments, "--repeats", "1"], tmp_path)
+    assert result["stage"] == "grow_1_fold_0"
+    assert result["num_images"] == result["batch_size"] == 256
+    assert result["ratio_min"] <= result["ratio_median"] <= result["ratio_max"]
 
 
 def test_code_of_a_checkout_is_counted(tmp_path: Path) -> None:

@@ -202,9 +202,9 @@ def check_run_sh(words: list[str], tmp_path: Path) -> None:
 
 
 def check_pip(words: list[str]) -> None:
-    """Raises if a command installs an extra that does not exist."""
+    """Raises if a command installs, or fetches, an extra that does not exist."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert words[1] == "install"
+    assert words[1] in ("install", "download")
     for extra in re.findall(r"\[(.*?)\]", " ".join(words)):
         for name in extra.split(","):
             assert name in project["optional-dependencies"]

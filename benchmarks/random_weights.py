@@ -1,4 +1,4 @@
-"""A probe that nobody trained, for studies of what scoring costs and not of what it finds."""
+"""Models that nobody trained, for studies of what work costs and not of what it finds."""
 
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,12 @@ def random_probe_step(model: Model, num_classes: int, context: PlanContext) -> S
         num_classes: Of the dataset.
         context: The surroundings of the plan; its store holds the probe.
     """
-    return publish_step(context, PROBE, partial(_write_weights, model, num_classes))
+    return random_weights_step(PROBE, model, num_classes, context)
+
+
+def random_weights_step(stage: str, model: Model, num_classes: int, context: PlanContext) -> Step:
+    """Returns the finished step of a model with random weights, of some stage."""
+    return publish_step(context, stage, partial(_write_weights, model, num_classes))
 
 
 def _write_weights(model: Model, num_classes: int, folder: Path) -> None:
