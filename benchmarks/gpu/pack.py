@@ -22,7 +22,7 @@ def pack_split(source: Path, target: Path, num_images: int) -> int:
 
     with pq.ParquetFile(source) as file:
         num_rows = min(num_images, file.metadata.num_rows)
-        with pq.ParquetWriter(target, file.schema_arrow, compression="none") as writer:
+        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
             num_written = 0
             for batch in file.iter_batches(batch_size=1000):
                 batch = batch.slice(0, num_rows - num_written)
