@@ -67,7 +67,13 @@ def command_line() -> str:
 
 def has_data_options(options: argparse.Namespace) -> bool:
     """Returns whether the user gave one of the options of `add_data_options`."""
-    defaults = {"out": DEFAULT_OUT, "trusted": None, "size": "auto", "quick": False, "settings": {}}
+    defaults: dict[str, Any] = {
+        "out": DEFAULT_OUT,
+        "trusted": None,
+        "size": "auto",
+        "quick": False,
+        "settings": {},
+    }
     return data_arguments(options) != defaults
 
 

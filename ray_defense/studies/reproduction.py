@@ -22,8 +22,11 @@ from ray_defense.sweeps.grid import Axis, Trial, grid_trials, parse_axis
 Scale = Literal["small", "paper"]
 SCALES: tuple[Scale, ...] = ("small", "paper")
 
-_CIFAR10 = {"small": ("cifar10_comparison_small",), "paper": ("cifar10_comparison",)}
-_BOTH_SPLITS = {
+_CIFAR10: Mapping[Scale, tuple[str, ...]] = {
+    "small": ("cifar10_comparison_small",),
+    "paper": ("cifar10_comparison",),
+}
+_BOTH_SPLITS: Mapping[Scale, tuple[str, ...]] = {
     "small": ("cifar10_comparison_small", "cifar10_comparison_small_robust"),
     "paper": ("cifar10_comparison", "cifar10_comparison_robust"),
 }
