@@ -32,6 +32,11 @@ PACES: dict[Scale, Pace] = {
             "simclr": 12.7,
             "supcon": 12.7,
             "dbd": 12.7,
+            # On 200 clean images.
+            "ft": 0.2,
+            "nad": 0.3,
+            "mcr": 0.3,
+            "anp": 8,
             "mirror": 19,
             "grow": 16,
         },

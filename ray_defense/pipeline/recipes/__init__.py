@@ -18,6 +18,12 @@ RECIPES: Registry[Callable[[], Recipe]] = Registry(
         "cifar100_badnets": "cifar.cifar100_badnets",
         "imagenet200_badnets": "imagenet200.imagenet200_badnets",
         "imagenet200_badnets_64": "imagenet200.imagenet200_badnets_64",
+        "cifar10_comparison_small": "comparison.cifar10_comparison_small",
+        "cifar10_comparison_small_robust": "comparison.cifar10_comparison_small_robust",
+        "cifar10_comparison": "comparison.cifar10_comparison",
+        "cifar10_comparison_robust": "comparison.cifar10_comparison_robust",
+        "cifar100_comparison": "comparison.cifar100_comparison",
+        "imagenet200_comparison": "comparison.imagenet200_comparison",
         "folder": "own_images.folder",
     },
 )

@@ -1,0 +1,43 @@
+"""`reproduce` from its command line to its table, on few digits."""
+
+import json
+
+import pytest
+
+from ray_defense.cli.main import main
+
+TINY = (
+    "source=digits",
+    "source.test_fraction=0.6",
+    "probe.epochs=1",
+    "probe.intra_epochs=0",
+    "backdoored.epochs=1",
+    "d_br.rounds=1",
+)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_figure_is_planned_and_run(tmp_path, capsys, planned):
+    words = ["reproduce", "fig5", "--seeds", "1", "--attack", "badnets", "--executor", "local"]
+    words.extend(("--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--quiet"))
+    for assignment in TINY:
+        words.extend(("--set", assignment))
+    if planned:
+        assert main([*words, "--plan"]) == 0
+        assert "hours on one machine" in capsys.readouterr().out
+        assert not (tmp_path / "out").exists()
+        return
+    assert main(words) == 0
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "3 of 3 runs" in text
+    assert text.count("| badnets |") == 3
+    records = sorted((tmp_path / "out" / "runs").iterdir())
+    assert len(records) == 3
+    record = json.loads(records[0].read_text())
+    assert "--set source=digits" in record["command"]
+    assert "--set d_br.steps=unlearn" in record["command"]
+    assert 0 <= record["numbers"]["d_br_acc"] <= 1
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "nothing is missing" in capsys.readouterr().out
+    assert (tmp_path / "out" / "table.md").read_text() == text

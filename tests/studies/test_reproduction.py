@@ -1,0 +1,125 @@
+"""The paper's tables and figures as sweeps: their runs, their cells, their hours."""
+
+from collections import Counter
+
+import pytest
+
+from ray_defense.core.errors import InputError
+from ray_defense.reports.reproduction import Rate, ReproducedTable, render_markdown, render_page
+from ray_defense.studies.paper_tables import TABLE_2
+from ray_defense.studies.planned_hours import plan_hours
+from ray_defense.studies.reproduced_cells import reproduced_cells
+from ray_defense.studies.reproduction import REPRODUCTIONS, SCALES, plan_reproduction
+from ray_defense.sweeps.sweep import SweepOverview
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_table_has_its_runs_at_a_scale_that_it_names(name):
+    reproduction = REPRODUCTIONS[name]
+    for scale in SCALES:
+        if scale not in reproduction.recipes:
+            with pytest.raises(InputError, match=f"{name} has no runs at the scale"):
+                plan_reproduction(name, scale, 1)
+            continue
+        for panel in plan_reproduction(name, scale, 2):
+            columns = len(panel.axis.values) if panel.axis else 1
+            assert len(panel.trials) == 2 * columns * len(reproduction.attacks)
+            named = [defense.name for defense in panel.recipe.defenses]
+            assert named == list(reproduction.defenses)
+            assert {trial.recipe.attack.name for trial in panel.trials} == set(reproduction.attacks)
+
+
+def test_seeds_are_those_of_the_run_and_of_the_attacker():
+    (panel, _) = plan_reproduction("table1", "small", 2, attacks=["sig"])
+    assert [(t.recipe.seed, t.recipe.poison.seed) for t in panel.trials] == [(0, 0), (1, 1)]
+
+
+def test_the_two_panels_of_a_table_differ_in_the_split_alone():
+    paper, chosen = plan_reproduction("table2", "small", 1, attacks=["badnets"])
+    assert paper.recipe.decide.name == "fractions"
+    assert chosen.recipe.decide.name == "evidence"
+    assert paper.recipe.defenses == chosen.recipe.defenses
+    assert paper.recipe.source == chosen.recipe.source
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table9", "small", 1), "unknown table or figure .table9."),
+        (("table1", "small", 0), "--seeds must be at least 1"),
+        (("table5", "small", 1), "take --scale paper"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_what_there_is(arguments, message):
+    with pytest.raises(InputError, match=message):
+        plan_reproduction(*arguments)
+    with pytest.raises(InputError, match="badnets"):
+        plan_reproduction("table1", "small", 1, attacks=["badnet"])
+
+
+def rows_of(accs: list[float], attack: str = "badnets") -> list[dict[str, object]]:
+    rows = []
+    for acc in accs:
+        row = {"attack": attack, "auroc": 0.5, "weak_attack": acc < 0.5}
+        for model in ("backdoored", "ft", "anp", "nad", "mcr", "abl", "d_br"):
+            row.update({f"{model}_acc": acc, f"{model}_asr": 1 - acc, f"{model}_robust_acc": None})
+        rows.append(row)
+    return rows
+
+
+def test_cells_are_mean_and_range_over_seeds_beside_the_papers():
+    panel = plan_reproduction("table2", "small", 2)[0]
+    cells = reproduced_cells(REPRODUCTIONS["table2"], panel, rows_of([0.6, 0.8, 0.7]))
+    assert [cell.column for cell in cells] == list(TABLE_2.models)
+    cell = cells[-1]
+    assert (cell.model, cell.needs, cell.num_seeds) == ("D-BR", "a split", 3)
+    assert (cell.acc.mean, cell.acc.least, cell.acc.most) == pytest.approx((70, 60, 80))
+    assert cell.paper == (92.83, 0.40)
+    assert cell.robust_acc is None
+    assert not cell.weak_attack
+    assert reproduced_cells(REPRODUCTIONS["table2"], panel, rows_of([0.6, 0.4]))[0].weak_attack
+    assert Counter(cell.needs for cell in cells)["clean data"] == 4
+
+
+def test_columns_of_a_figure_are_the_values_of_its_axis():
+    (panel,) = plan_reproduction("fig5", "small", 1)
+    rows = []
+    for steps, acc in (("unlearn", 0.3), ("relearn", 0.5), ("unlearn,relearn", 0.7)):
+        rows.extend({**row, "d_br.steps": steps} for row in rows_of([acc]))
+    cells = reproduced_cells(REPRODUCTIONS["fig5"], panel, rows)
+    assert [(cell.column, round(cell.acc.mean)) for cell in cells] == [
+        ("unlearn", 30),
+        ("relearn", 50),
+        ("unlearn,relearn", 70),
+    ]
+
+
+def test_the_table_says_what_is_missing_and_the_page_loads_nothing():
+    panel = plan_reproduction("table2", "small", 2)[0]
+    cells = reproduced_cells(REPRODUCTIONS["table2"], panel, rows_of([0.6, 0.8]))
+    table = ReproducedTable("table2", "Table 2 <x>", "small", 14, 12, cells, "ray-defense x")
+    text = render_markdown(table)
+    assert "2 of 14 runs at the scale small" in text
+    assert "70.0 (60.0–80.0)" in text
+    assert "92.83 / 0.40" in text
+    assert str(Rate(50, 50, 50)) == "50.0"
+    page = render_page(table)
+    assert "Table 2 &lt;x&gt;" in page
+    assert "default-src 'none'" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_hours_count_epochs_passes_and_steps():
+    overview = SweepOverview(
+        num_trials=1,
+        num_found={},
+        num_to_make={"backdoored": 1, "ingest": 2, "mirror_fold_0": 1},
+        num_epochs={"backdoored": 30, "mirror_fold_0": 4},
+        num_clean_passes=1,
+        num_transformed_passes=9,
+    )
+    hours = plan_hours(overview, "small")
+    seconds = 30 * 8.4 + 4 * 19 + 2 * 20 + 10 * 13
+    assert hours.total * 3600 == pytest.approx(seconds)
+    nothing = SweepOverview(1, {"ingest": 1}, {}, {}, 0, 0)
+    assert plan_hours(nothing, "paper").by_stage == {}
