@@ -11,7 +11,15 @@ import numpy as np
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
-from ray_defense.data.limits import MAX_CLASSES, MAX_NAME_CHARACTERS, MAX_SIDE, MIN_SIDE
+from ray_defense.data.limits import (
+    MAX_CLASSES,
+    MAX_NAME_CHARACTERS,
+    MAX_PIXELS,
+    MAX_SETTABLE_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    max_encoded_bytes,
+)
 from ray_defense.data.rows.label_mapping import (
     ClassMapping,
     GivenLabels,
@@ -47,9 +55,11 @@ class ArchiveImages:
     path: str = ""  # a .tar, .tar.gz or .zip file, or a folder with some
     size: int = 32  # pixels a side
     num_classes: int | None = None  # None: the labels of the training set say it
+    max_pixels: int = MAX_PIXELS  # of an image before it is resized
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        check_in_range("max_pixels", self.max_pixels, MIN_SIDE * MIN_SIDE, MAX_SETTABLE_PIXELS)
         make_absolute(self, "path")
         if self.num_classes is not None:
             check_in_range("num_classes", self.num_classes, 1, MAX_CLASSES)
@@ -71,7 +81,7 @@ class ArchiveImages:
         def decode_member(data: bytes | DecodeError) -> DecodedImage:
             if isinstance(data, DecodeError):
                 raise data
-            return decode_recorded(data, self.size)
+            return decode_recorded(data, self.size, self.max_pixels)
 
         return collect_batch(self._members(split, low, high), self.info(), decode_member)
 
@@ -84,7 +94,7 @@ class ArchiveImages:
             yield UndecodedSample(sample.index, sample.origin, sample.label, content=sample.content)
 
     def decode(self, data: bytes | None) -> np.ndarray:
-        return decode_image(data or b"", self.size)
+        return decode_image(data or b"", self.size, self.max_pixels)
 
     def _members(
         self, split: SourceSplit, low: int, high: int
@@ -93,7 +103,7 @@ class ArchiveImages:
         index = self._index()
         low = max(low, 0)
         rows = index.rows_of(split)[low : max(high, low)].tolist()
-        with MemberReader() as reader:
+        with MemberReader(max_encoded_bytes(self.max_pixels)) as reader:
             for position, row in enumerate(rows, low):
                 member = index.placed[row].member
                 origin = shortened(encodable(member.path), MAX_NAME_CHARACTERS)

@@ -100,7 +100,9 @@ _last_stream: list[tuple[Path, str, GzipStream]] = []
 class MemberReader:
     """Reads members of archives; the archive of the last one stays open until the end of `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_ENCODED_BYTES) -> None:
+        """Reads members of at most so many bytes."""
+        self._max_bytes = max_bytes
         self._open: tuple[Path, ArchiveKind, BinaryIO] | None = None
 
     def __enter__(self) -> "MemberReader":
@@ -126,8 +128,8 @@ class MemberReader:
             raise DecodeError(f"not a regular file of the archive: {member.problem}")
         if not has_safe_path(member.path):
             raise DecodeError("its path leads out of the archive")
-        if member.size > MAX_ENCODED_BYTES:
-            raise DecodeError(f"more than {MAX_ENCODED_BYTES} bytes")
+        if member.size > self._max_bytes:
+            raise DecodeError(f"more than {self._max_bytes} bytes")
         kind, opened = self._opened(file)
         try:
             if kind == "zip":

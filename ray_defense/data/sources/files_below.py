@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from ray_defense.data.decode import DecodeError
-from ray_defense.data.limits import MAX_ENCODED_BYTES
 from ray_defense.data.sources.listing import source_changed
 from ray_defense.data.sources.regular_file import cannot_read, identity_of, read_regular_file
 
@@ -27,13 +26,14 @@ def status_below(root: Path, path: str) -> os.stat_result:
         return _status_in(folder, name)
 
 
-def read_below(root: Path, path: str, status: os.stat_result) -> bytes:
-    """Returns the bytes of a regular file below a folder; at most one more than an image may have.
+def read_below(root: Path, path: str, status: os.stat_result, max_bytes: int) -> bytes:
+    """Returns the bytes of a regular file below a folder; at most one more than allowed.
 
     Args:
         root: The folder.
         path: The path relative to it.
         status: That of the file, as `status_below` returns it.
+        max_bytes: How many it may have.
 
     Raises:
         DecodeError: If the file cannot be read, or lies elsewhere or behind a link.
@@ -43,7 +43,7 @@ def read_below(root: Path, path: str, status: os.stat_result) -> bytes:
         if identity_of(_status_in(folder, name)) != identity_of(status):
             raise source_changed(path)
         open_file = partial(os.open, name, dir_fd=folder)
-        return read_regular_file(path, status, open_file, max_bytes=MAX_ENCODED_BYTES)
+        return read_regular_file(path, status, open_file, max_bytes=max_bytes)
 
 
 def relative_path(root: Path, path: str) -> str:

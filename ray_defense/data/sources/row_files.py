@@ -10,7 +10,13 @@ import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_recorded
-from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
+from ray_defense.data.limits import (
+    MAX_CLASSES,
+    MAX_PIXELS,
+    MAX_SETTABLE_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+)
 from ray_defense.data.rows.label_mapping import (
     ClassMapping,
     GivenLabels,
@@ -73,9 +79,11 @@ class RowFiles:
     limit: int | None = None  # training samples, the first of the source; None: all
     image_column: str = ""  # empty: the first of the usual names (see `column_names`)
     label_column: str = ""
+    max_pixels: int = MAX_PIXELS  # of an image before it is resized
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        check_in_range("max_pixels", self.max_pixels, MIN_SIDE * MIN_SIDE, MAX_SETTABLE_PIXELS)
         make_absolute(self, "path")
         if self.num_classes is not None:
             check_in_range("num_classes", self.num_classes, 1, MAX_CLASSES)
@@ -142,7 +150,7 @@ class RowFiles:
     def _decode_row(self, data: bytes | None) -> DecodedImage:
         if data is None:
             raise DecodeError("no image bytes in the row")
-        return decode_recorded(data, self.size)
+        return decode_recorded(data, self.size, self.max_pixels)
 
     def _mapping(self) -> ClassMapping:
         return _mapping_of(self, self.signature("train"))

@@ -12,7 +12,14 @@ import numpy as np
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
-from ray_defense.data.limits import MAX_CLASSES, MAX_SIDE, MIN_SIDE
+from ray_defense.data.limits import (
+    MAX_CLASSES,
+    MAX_PIXELS,
+    MAX_SETTABLE_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    max_encoded_bytes,
+)
 from ray_defense.data.rows.label_mapping import ClassMapping, map_labels_of_rows
 from ray_defense.data.sources.collect import UndecodedSample, collect_batch
 from ray_defense.data.sources.files_below import read_below, status_below
@@ -47,9 +54,11 @@ class Table:
     path_column: str = ""  # empty: the first of the usual names (see `table_rows`)
     label_column: str = ""
     split_column: str = ""
+    max_pixels: int = MAX_PIXELS  # of an image before it is resized
 
     def __post_init__(self) -> None:
         check_in_range("size", self.size, MIN_SIDE, MAX_SIDE)
+        check_in_range("max_pixels", self.max_pixels, MIN_SIDE * MIN_SIDE, MAX_SETTABLE_PIXELS)
         make_absolute(self, "path")
         make_absolute(self, "folder")
         if self.num_classes is not None:
@@ -85,7 +94,9 @@ class Table:
         root = self._root()
 
         def decode_file(listed: ListedFile) -> DecodedImage:
-            return decode_recorded(_read_listed(root, listed), info.size)
+            return decode_recorded(
+                _read_listed(root, listed, self.max_pixels), info.size, self.max_pixels
+            )
 
         samples = []
         for index, file in enumerate(files, low):
@@ -100,11 +111,11 @@ class Table:
         low = max(low, 0)
         numbers = self._rows_of(split)[low : max(high, low)]
         for index, file in enumerate(self._listed(split, numbers), low):
-            data = _read_listed(root, file)
+            data = _read_listed(root, file, self.max_pixels)
             yield UndecodedSample(index, shortened(encodable(file.path)), file.label, content=data)
 
     def decode(self, data: bytes | None) -> np.ndarray:
-        return decode_image(data or b"", self.size)
+        return decode_image(data or b"", self.size, self.max_pixels)
 
     def describe(self) -> SourceDescription:
         rows = self._rows()
@@ -159,7 +170,7 @@ class Table:
             yield ListedFile(path, int(labels[number]), size=size, modified_ns=modified_ns)
 
 
-def _read_listed(root: Path, listed: ListedFile) -> bytes:
+def _read_listed(root: Path, listed: ListedFile, max_pixels: int) -> bytes:
     try:
         status = status_below(root, listed.path)
     except DecodeError:
@@ -168,7 +179,7 @@ def _read_listed(root: Path, listed: ListedFile) -> bytes:
         raise source_changed(listed.path) from None
     if (status.st_size, status.st_mtime_ns) != (listed.size, listed.modified_ns):
         raise source_changed(listed.path)
-    return read_below(root, listed.path, status)
+    return read_below(root, listed.path, status, max_encoded_bytes(max_pixels))
 
 
 @lru_cache(maxsize=8)
