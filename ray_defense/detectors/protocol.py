@@ -88,9 +88,14 @@ class FollowsDetector(Protocol):
     def rounds(self) -> int:
         """How many rounds there are, at least 1."""
 
+    def in_round(self, number: int) -> Detector:
+        """Returns the detector of round `number`, from 1, with the models of that round."""
+
+
+@runtime_checkable
+class LearnsSeeds(Protocol):
+    """A detector whose networks learn to tell finds from the rest, and give log-odds."""
+
     @property
     def seed_share(self) -> float:
         """The share of finds among what its networks learn from, in (0, 1)."""
-
-    def in_round(self, number: int) -> Detector:
-        """Returns the detector of round `number`, from 1, with the models of that round."""

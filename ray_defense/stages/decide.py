@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_defense.core.files import write_json
 from ray_defense.detectors.decision.protocol import Decided, Decision, check_columns
-from ray_defense.detectors.protocol import Detector, FollowsDetector
+from ray_defense.detectors.protocol import Detector, FollowsDetector, LearnsSeeds
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
@@ -64,6 +64,7 @@ def decide_step(
     for other in detectors:
         if isinstance(other, FollowsDetector):
             follows[other.name] = other.follows
+        if isinstance(other, LearnsSeeds):
             seed_shares[other.name] = other.seed_share
     inputs = DecideInputs(
         config=config,

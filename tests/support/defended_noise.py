@@ -69,7 +69,7 @@ TUNED = FineTuning(epochs=2, batch_size=4, workers=ONE_WORKER)
 DISTILLED = AttentionDistillation(
     teacher_epochs=1, epochs=2, batch_size=4, milestones=(1,), workers=ONE_WORKER
 )
-PRUNED = NeuronPruning(steps=4, batch_size=4, threshold_step=0.25, workers=ONE_WORKER)
+PRUNED = NeuronPruning(steps=4, batch_size=4, workers=ONE_WORKER)
 CURVED = ModeConnectivityRepair(end_epochs=2, curve_epochs=2, batch_size=4, workers=ONE_WORKER)
 ISOLATED = AntiBackdoorLearning(
     MODEL,

@@ -45,7 +45,7 @@ class Evidence:
     sign_chance: float = 0.6
     max_middle_accuracy: float = 0.55  # mid80; above it, and above chance, the source is handed
     min_coherence: float = 0.9
-    min_posterior: float = 0.25  # the least probability of being like the seeds that flags
+    min_posterior: float = 0.5  # the least probability of being like the seeds that flags
     max_grown_fraction: float = 0.5
     min_samples: int = 200  # below, nothing is counted
     # Below, finding nothing says nothing, unless canaries show that something would be found.

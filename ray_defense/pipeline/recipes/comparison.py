@@ -75,7 +75,7 @@ def imagenet200_comparison() -> Recipe:
         FineTuning(),
         AttentionDistillation(),
         AntiBackdoorLearning(
-            ResNet18ImageNet(), augmentation=RotateFlip(), cutout_fraction=0, batch_size=64
+            ResNet18ImageNet(), augmentation=RotateFlip(), cutout_fraction=0.0, batch_size=64
         ),
     )
     return _compared(imagenet200_badnets(), "imagenet200_comparison", baselines)

@@ -65,7 +65,7 @@ def test_jpeg_pages_of_smooth_images_are_smaller_and_close(tmp_path: Path):
     write_beton(tmp_path / "a.beton", images, labels, np.arange(60), jpeg_quality=95)
     file = BetonFile(tmp_path / "a.beton")
     assert np.abs(file.images(np.arange(60)).astype(int) - images).max() <= 4
-    assert file._sizes.max() < images[0].nbytes / 3
+    assert file.sizes.max() < images[0].nbytes / 3
 
 
 def test_jpeg_pages_beyond_the_first_never_cross_a_page(tmp_path: Path):

@@ -31,7 +31,7 @@ def write_file(path: Path, data: bytes = b"data") -> Path:
         ("mnist.npz", "--set source=arrays --set source.path={root}/mnist.npz"),
         ("data_batch_1", "--set source=cifar10 --set source.root={root}"),
         ("cifar-10-batches-py/data_batch_1", "--set source.root={root}/cifar-10-batches-py"),
-        ("train.beton", "is a file of FFCV: give the images"),
+        ("train.beton", "--set source=beton --set source.path={root}/train.beton"),
     ],
 )
 def test_a_folder_of_other_files_is_refused_with_the_line_that_reads_them(file, line, tmp_path):

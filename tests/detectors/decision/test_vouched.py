@@ -74,9 +74,12 @@ def test_with_vouched_samples_a_one_sided_column_finds_more_where_all_labels_are
 def test_the_decision_that_counts_hands_them_to_the_one_sided_columns():
     planted = plant(num_poisoned=300, labels=tuple(range(NUM_CLASSES)), strength=3.0)
     vouched_N = (np.arange(3000) >= 1500) & ~planted.poisoned_N
-    judged = set_vouched_aside(planted.table, vouched_N)
-    with_reference = Evidence().decide(judged, "mirror")
-    without = Evidence().decide(replace(judged, vouched=None), "mirror")
+    grow = planted.table.columns["grow"].copy()
+    grow[np.flatnonzero(planted.poisoned_N)[::2]] = -30  # left to the other columns
+    judged = set_vouched_aside(planted.with_columns(grow=grow), vouched_N)
+    config = Evidence()
+    with_reference = config.decide(judged, "mirror")
+    without = config.decide(replace(judged, vouched=None), "mirror")
     column = "fct_draws_flagged"
     assert with_reference.findings[column].sum() > without.findings[column].sum()
 
