@@ -32,6 +32,7 @@ RESULT_TABLES: Tables = {
     "auroc": attacks.auroc_table,
     "label_free": attacks.label_free_table,
     "detection": lambda: detection.detection_table("development"),
+    "confirmation": lambda: detection.detection_table("confirmation"),
     "audit": detection.audit_table,
     "command_seconds": house.command_seconds_table,
     "code_counts": house.code_counts_table,

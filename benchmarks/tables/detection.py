@@ -30,6 +30,7 @@ def detection_table(round_name: str) -> Table:
         else:
             cells.append("–")
         num_clean = cell["num_samples"] - (decision["num_poisoned"] or 0)
+        num_clean -= decision["num_cover"] or 0
         cells.append(f"{decision['num_false']:,} of {num_clean:,}")
         rows.append(cells)
     return Table(head, rows)

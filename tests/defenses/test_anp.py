@@ -91,7 +91,7 @@ def test_masks_of_several_epochs_resume_to_the_same_bits(noise, tmp_path, monkey
 
 @pytest.mark.parametrize(("drop", "prunes_all"), [(0.0, False), (1.0, True)])
 def test_the_threshold_rises_as_long_as_clean_accuracy_stays(noise, drop, prunes_all):
-    defense = replace(PRUNED, max_accuracy_drop=drop)
+    defense = replace(PRUNED, max_accuracy_drop=drop, threshold_step=0.25)
     artifact = noise.train(defense)
     metrics = read_json(artifact.path / "metrics.json")
     tried = metrics["thresholds"]

@@ -20,7 +20,7 @@ from tests.support.source_files import write_class_folders, write_parquet
 
 # Of each source with its defaults. Everything that was made from a source is found by it.
 FINGERPRINTS = {
-    "archive": "2aaa31f1e58321c3",
+    "archive": "659e2dc28c3f72eb",
     "arrays": "c282c8393bb92373",
     "backdoorbench": "868fbb5fab97f422",
     "beton": "8be2a6bfe44d820b",
@@ -29,9 +29,9 @@ FINGERPRINTS = {
     "digits": "6e4c1f9c9b277111",
     "image_folder": "6aea3516a0dbd3cf",
     "imagenet200": "2db4a80affee5b10",
-    "parquet": "997d00e47d1ebb46",
-    "saved_dataset": "b02b68080913ae91",
-    "table": "29bd69b9251b4dc6",
+    "parquet": "0404998b1435e835",
+    "saved_dataset": "a9c3ec3f0d52b861",
+    "table": "cab20f3aef5d8e53",
     "with_trusted": "6f9b32b5c03a26c6",
 }
 
