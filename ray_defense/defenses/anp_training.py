@@ -66,18 +66,10 @@ class _MaskTraining:
     """The masks of the backdoored model's neurons, and the clean images."""
 
     def __init__(self, config: "NeuronPruning", worker: Worker, inputs: DefenseInputs):
-        assert inputs.backdoored_config is not None
         self.config = config
         self.worker = worker
         self.inputs = inputs
-        self.phase = SupervisedPhase(
-            "anp",
-            worker,
-            inputs,
-            data=inputs.open_clean(worker, config.workers),
-            batch_size=config.batch_size,
-            transforms=(inputs.backdoored_config.augmentation,),
-        )
+        self.phase = SupervisedPhase.on_clean_images("anp", config, worker, inputs)
         # Its running statistics move, and nobody reads them: what is pruned is a fresh copy.
         self.network = inputs.load_backdoored(worker, self.phase.data.num_classes).train()
         self.network.requires_grad_(False)

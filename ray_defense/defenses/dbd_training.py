@@ -135,6 +135,7 @@ class _MixMatchPhase:
         self.data = data
         self.optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
         self.labeled = ChosenSamples()
+        self._opened: tuple[TrainingSet, TrainingSet] | None = None
         # Wrapped at the first epoch, when the phases before no longer wrap the model.
         self._wrapped: torch.nn.Module | None = None
 
@@ -145,6 +146,17 @@ class _MixMatchPhase:
             self._wrapped = self.worker.wrap(self.model)
         return self._wrapped
 
+    @property
+    def parts(self) -> tuple[TrainingSet, TrainingSet]:
+        """The samples that keep their labels and the others; read again where they changed."""
+        if self._opened is None:
+            others = np.setdiff1d(self.data.index, self.labeled.index)
+            self._opened = (self._open(self.labeled.index), self._open(others))
+        return self._opened
+
+    def _open(self, select: np.ndarray) -> TrainingSet:
+        return self.inputs.open_samples(self.worker, self.config.workers, select)
+
     def run_epoch(self, number: int) -> Metrics:
         config = self.config
         wrapped = self.wrapped
@@ -154,8 +166,8 @@ class _MixMatchPhase:
         labeled_loss = RunningMean(self.worker)
         unlabeled_loss = RunningMean(self.worker)
         rows = zip(
-            self._batches("labeled", self.labeled.index, number),
-            self._batches("unlabeled", np.setdiff1d(self.data.index, self.labeled.index), number),
+            self._batches("labeled", self.parts[0], number),
+            self._batches("unlabeled", self.parts[1], number),
             strict=False,
         )
         for step, (labeled, unlabeled) in enumerate(islice(rows, config.mixmatch_steps)):
@@ -184,9 +196,9 @@ class _MixMatchPhase:
         )
         fraction = min(self.config.labeled_fraction, 1 - 1 / len(losses_N))
         self.labeled.index = self.data.index[lowest(losses_N, fraction)]
+        self._opened = None
 
-    def _batches(self, name: str, select: np.ndarray, number: int) -> "islice[ImageBatch]":
-        data = self.inputs.open_samples(self.worker, self.config.workers, select)
+    def _batches(self, name: str, data: TrainingSet, number: int) -> "islice[ImageBatch]":
         batches = endless_batches(
             data,
             stream(self.seed, "dbd", f"{name} order", number),

@@ -21,19 +21,10 @@ def train_ft(
     config: "FineTuning", worker: Worker, artifact: Artifact, inputs: DefenseInputs
 ) -> None:
     """Trains FT: `model.safetensors`, the model after the last epoch, and `metrics.json`."""
-    assert inputs.backdoored_config is not None
-    data = inputs.open_clean(worker, config.workers)
-    model = inputs.load_backdoored(worker, data.num_classes)
+    phase = SupervisedPhase.on_clean_images("ft", config, worker, inputs)
+    model = inputs.load_backdoored(worker, phase.data.num_classes)
     wrapped = worker.wrap(model)
     optimizer = config.sgd.build(model.parameters())
-    phase = SupervisedPhase(
-        "ft",
-        worker,
-        inputs,
-        data=data,
-        batch_size=config.batch_size,
-        transforms=(inputs.backdoored_config.augmentation,),
-    )
 
     def run_epoch(number: int) -> Metrics:
         set_rate(optimizer, cosine_decay(config.sgd.learning_rate, number / config.epochs))

@@ -61,18 +61,10 @@ class _CurveTraining:
     """The two ends and the bend of the curve, and the clean images."""
 
     def __init__(self, config: "ModeConnectivityRepair", worker: Worker, inputs: DefenseInputs):
-        assert inputs.backdoored_config is not None
         self.config = config
         self.worker = worker
         self.seed = inputs.seed
-        self.phase = SupervisedPhase(
-            "mcr",
-            worker,
-            inputs,
-            data=inputs.open_clean(worker, config.workers),
-            batch_size=config.batch_size,
-            transforms=(inputs.backdoored_config.augmentation,),
-        )
+        self.phase = SupervisedPhase.on_clean_images("mcr", config, worker, inputs)
         num_classes = self.phase.data.num_classes
         self.start: FeatureClassifier = inputs.load_backdoored(worker, num_classes)
         self.end: FeatureClassifier = inputs.load_backdoored(worker, num_classes)

@@ -55,18 +55,10 @@ class _AttentionDistillationTraining:
     """Teacher and student, both the backdoored model at first, and the clean images."""
 
     def __init__(self, config: "AttentionDistillation", worker: Worker, inputs: DefenseInputs):
-        assert inputs.backdoored_config is not None
         self.config = config
         self.worker = worker
         self.seed = inputs.seed
-        self.phase = SupervisedPhase(
-            "nad",
-            worker,
-            inputs,
-            data=inputs.open_clean(worker, config.workers),
-            batch_size=config.batch_size,
-            transforms=(inputs.backdoored_config.augmentation,),
-        )
+        self.phase = SupervisedPhase.on_clean_images("nad", config, worker, inputs)
         num_classes = self.phase.data.num_classes
         self.teacher = inputs.load_backdoored(worker, num_classes)
         self.teacher_optimizer = config.sgd.build(self.teacher.parameters())

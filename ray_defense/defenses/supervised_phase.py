@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import torch
 
@@ -9,10 +10,23 @@ from ray_defense.core.random import stream
 from ray_defense.data.training_set import TrainingSet, WorkerShare
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.execution.protocols import Metrics, Worker
+from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.losses.cross_entropy import cross_entropy
 from ray_defense.training.supervised import Loss, View, measure_accuracy, train_epoch
 from ray_defense.training.views import make_view
 from ray_defense.transforms.protocol import Transform
+
+
+class TrainsOnCleanImages(Protocol):
+    """What the configuration of such a defense says of its batches and processes."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a batch, over all workers."""
+
+    @property
+    def workers(self) -> WorkerGroup:
+        """The group of training processes."""
 
 
 class SupervisedPhase:
@@ -48,6 +62,28 @@ class SupervisedPhase:
         self.batch_size = batch_size
         self.transforms = tuple(transforms)
         self.loss = loss
+
+    @classmethod
+    def on_clean_images(
+        cls, name: str, config: TrainsOnCleanImages, worker: Worker, inputs: DefenseInputs
+    ) -> "SupervisedPhase":
+        """Returns the phase of a repair: clean images, augmented as the backdoored model's were.
+
+        Args:
+            name: Of the defense.
+            config: Of the defense.
+            worker: This training process.
+            inputs: Of the defense, which repairs.
+        """
+        assert inputs.backdoored_config is not None
+        return cls(
+            name,
+            worker,
+            inputs,
+            data=inputs.open_clean(worker, config.workers),
+            batch_size=config.batch_size,
+            transforms=(inputs.backdoored_config.augmentation,),
+        )
 
     def run_epoch(
         self, number: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer

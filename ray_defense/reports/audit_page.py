@@ -4,23 +4,21 @@ One self-contained HTML page of less than 10 MB. A script that the page allows b
 filters and copies; without it nothing is missing.
 """
 
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import escape
 from PIL import Image
 
 from ray_defense.core.errors import InputError
 from ray_defense.reports import figures
 from ray_defense.reports.agreement import measure_agreement
 from ray_defense.reports.class_counts import count_by_class
+from ray_defense.reports.page_script import page_script
 from ray_defense.reports.page_template import cut, format_percent, load_template, shown_bytes
 
 MAX_PICTURES = 200  # samples shown with pictures
@@ -267,7 +265,7 @@ def render_audit_page(data: AuditPageData) -> str:
     The same data give the same text. Every name in the data is shown as plain text, whatever
     characters it holds.
     """
-    script = Path(__file__).with_name("templates").joinpath("audit.js").read_text()
+    script, script_hash = page_script()
     is_flagged = data.split == "flagged"
     classes = _suspected_first(
         count_by_class(data.labels, is_flagged, data.class_names), data.verdict
@@ -299,8 +297,8 @@ def render_audit_page(data: AuditPageData) -> str:
         conversions=_list_notes(data.conversions),
         conversion_counts=_count_texts(data.conversions),
         config=escape(cut(config, MAX_CONFIG)),
-        script=Markup(script),  # our own text, no value of the data
-        script_hash=_hash_of(script),
+        script=script,
+        script_hash=script_hash,
     )
 
 
@@ -515,9 +513,3 @@ def _power_sentence(verdict: Mapping[str, Any]) -> str:
         f"{sentence}; the kind that was found least is {cut(least['family'], 80)}, "
         f"{least['num_found']:,} of {least['num_planted']:,}."
     )
-
-
-def _hash_of(script: str) -> str:
-    """Returns what a Content-Security-Policy calls a script."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return "sha256-" + base64.b64encode(digest).decode()

@@ -108,13 +108,14 @@ def ingest_step(config: IngestConfig, source: Source, context: PlanContext) -> S
     identity = source_identity(source, "train")
     described = {"ingest": config, "source": source, "identity": identity}
     artifact = context.store.locate(INGEST, VERSION, described, {})
-    function = partial(_ingest, config, source, identity)
+    function = partial(ingest_unchanged, config, source, identity)
     return Step(artifact, needs=(), work=FunctionWork(function))
 
 
-def _ingest(
+def ingest_unchanged(
     config: IngestConfig, source: Source, identity: str, artifact: Artifact, executor: Executor
 ) -> None:
+    """Ingests the training split of a source as it is."""
     captured, labels = capture_planned(artifact, config, source, identity=identity)
     write_dataset(
         artifact,

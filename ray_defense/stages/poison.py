@@ -18,8 +18,8 @@ from ray_defense.stages.ingest import (
     IngestConfig,
     capture_planned,
     check_store_apart,
+    ingest_unchanged,
     source_identity,
-    unchanged,
     write_dataset,
 )
 from ray_defense.store.artifacts import Artifact, Store
@@ -107,18 +107,9 @@ def _ingest_attacked(
     from ray_defense.store.truth import Truth, seal
 
     assert isinstance(source, AttackedSource)
-    captured, labels = capture_planned(artifact, config, source, identity=identity)
     poisoned = source.poisoned_index()
     true_labels = source.clean_source().labels("train")
-    write_dataset(
-        artifact,
-        executor,
-        config=config,
-        captured=captured,
-        identity=identity,
-        labels=labels,
-        change=unchanged,
-    )
+    ingest_unchanged(config, source, identity, artifact, executor)
     index = SuspectDataset(artifact.work).index
     truth = Truth(
         index=index,

@@ -15,8 +15,6 @@ Cell = tuple[float, float]  # ACC and ASR
 class PaperTable:
     """A table of the paper, or its part on one dataset."""
 
-    title: str
-    dataset: str
     models: tuple[str, ...]  # the columns: the backdoored model, and defenses by their names
     cells: Mapping[str, Mapping[str, Cell]]  # by attack, then by model
 
@@ -25,7 +23,7 @@ class PaperTable:
         return tuple(self.cells)
 
 
-def _table(title: str, dataset: str, models: str, rows: str) -> PaperTable:
+def _table(models: str, rows: str) -> PaperTable:
     """Returns the table whose rows are an attack and an ACC and ASR for each model."""
     names = tuple(models.split())
     cells = {}
@@ -38,12 +36,10 @@ def _table(title: str, dataset: str, models: str, rows: str) -> PaperTable:
         cells[words[0]] = dict(
             zip(names, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
         )
-    return PaperTable(title, dataset, names, cells)
+    return PaperTable(names, cells)
 
 
 TABLE_1 = _table(
-    "Table 1: secure training",
-    "cifar10",
     "simclr supcon dbd d_st",
     """
     badnets          83.54  2.60  91.32 99.91  92.75 100.00  92.77 0.03
@@ -57,8 +53,6 @@ TABLE_1 = _table(
 )
 
 TABLE_1_CIFAR100 = _table(
-    "Table 1: secure training",
-    "cifar100",
     "simclr supcon dbd d_st",
     """
     badnets          54.48 10.41  67.62 100.00 69.08 100.00  68.43 0.12
@@ -69,8 +63,6 @@ TABLE_1_CIFAR100 = _table(
 )
 
 TABLE_2 = _table(
-    "Table 2: backdoor removal",
-    "cifar10",
     "backdoored ft anp nad mcr abl d_br",
     """
 badnets         91.64 100.00 88.99  66.79 90.03 10.54 84.46  2.13 94.21  8.29 89.36  0.19 92.83 0.40
@@ -84,8 +76,6 @@ label_consistent 93.20 93.34 90.03  77.44 72.57 10.90 84.46  2.66 92.13 72.01 84
 )
 
 TABLE_2_CIFAR100 = _table(
-    "Table 2: backdoor removal",
-    "cifar100",
     "backdoored ft anp nad mcr abl d_br",
     """
 badnets         71.23  99.13 70.81  66.28 65.42  0.00 69.03 11.41 73.38  0.27 66.47  0.02 72.58 0.25
@@ -96,8 +86,6 @@ blend_picture   75.18  99.97 72.93  99.96 69.03  0.00 71.73 99.93 73.93 20.60 47
 )
 
 TABLE_5 = _table(
-    "Table 5: backdoor removal",
-    "imagenet200",
     "backdoored ft nad abl d_br",
     """
     badnets          84.72 95.80  82.20 56.66  63.07  0.41  82.72  0.00  83.66 0.00
@@ -109,8 +97,6 @@ TABLE_5 = _table(
 
 # The columns are the labels that the contrastive stage uses: `d_st.labels_used`.
 TABLE_3 = _table(
-    "Table 3: D-ST with three contrastive losses",
-    "cifar10",
     "none all trusted",
     """
     badnets          85.63 1.52  92.98  0.00  92.77 0.03

@@ -8,6 +8,7 @@ from ray_defense.core.config import override
 from ray_defense.core.errors import InputError, look_up, unknown_name
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
+from ray_defense.pipeline.recipes.paper_sweeps import PAPER_SWEEPS
 from ray_defense.studies.paper_tables import (
     TABLE_1,
     TABLE_1_CIFAR100,
@@ -90,7 +91,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Table 3: the contrastive stage of D-ST without labels, with all, with the trusted ones",
         TABLE_3.attacks,
         ("d_st",),
-        axis="d_st.labels_used=none,all,trusted",
+        axis=PAPER_SWEEPS["extractor"].axes[0],
         paper=TABLE_3,
     ),
     "table5": Reproduction(
@@ -110,37 +111,37 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "Fig. 5: D-BR by unlearning, by relearning, by both",
         _FOUR,
         ("d_br",),
-        axis="d_br.steps=unlearn;relearn;unlearn,relearn",
+        axis=PAPER_SWEEPS["d_br"].axes[0],
     ),
     "fig6": Reproduction(
         "Fig. 6: the weight of the flagged samples in D-ST",
         _FOUR,
         ("d_st",),
-        axis="d_st.flagged_weight=0.0,0.001,0.01,0.1,1.0",
+        axis=PAPER_SWEEPS["lambda_p"].axes[0],
     ),
     "fig11": Reproduction(
         "Fig. 11 and App. E: the 36 pairs of transforms",
         _DRAWN,
         (),
-        axis="detect.fct.tau=all-pairs",
+        axis=PAPER_SWEEPS["transforms"].axes[0],
     ),
     "appF": Reproduction(
         "App. F: the proportion that is flagged",
         _DRAWN,
         ("d_br", "d_st"),
-        axis="decide.flagged_fraction=0.01,0.02,0.05,0.08,0.1,0.2",
+        axis=PAPER_SWEEPS["proportions"].axes[1],
     ),
     "appG": Reproduction(
         "App. G: poisoning rates",
         _DRAWN,
         ("backdoored", "d_br", "d_st"),
-        axis="poison.rate=0.01,0.05,0.1,0.2",
+        axis=PAPER_SWEEPS["rates"].axes[0],
     ),
     "appH": Reproduction(
         "App. H: architectures",
         _DRAWN,
         ("backdoored", "d_br", "d_st"),
-        axis="probe.model+backdoored.model+d_st.model=small_resnet,resnet18,resnet18_no_pool",
+        axis=PAPER_SWEEPS["architectures"].axes[0],
     ),
 }
 
@@ -186,7 +187,10 @@ def plan_reproduction(
             raise unknown_name(f"row of {name}", attack, reproduction.attacks)
     panels = []
     for recipe_name in reproduction.recipes[scale]:
-        changes = {"defenses": ",".join(reproduction.defenses) or "none", **(overrides or {})}
+        changes = {"defenses": ",".join(reproduction.defenses) or "none"}
+        if not reproduction.models:
+            changes["backdoored"] = "none"  # scores alone are shown
+        changes.update(overrides or {})
         base = named_recipe(recipe_name)
         for path, value in changes.items():
             base = override(base, path, value)

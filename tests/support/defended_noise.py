@@ -12,6 +12,7 @@ from ray_defense.data.split_table import SplitTable, write_split
 from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.defenses.abl import AntiBackdoorLearning
 from ray_defense.defenses.anp import NeuronPruning
+from ray_defense.defenses.contrastive_baseline import ContrastiveBaseline
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
 from ray_defense.defenses.dbd import Decoupling
@@ -83,30 +84,26 @@ ISOLATED = AntiBackdoorLearning(
     cutout_fraction=0.2,
     workers=ONE_WORKER,
 )
-UNLABELED = SimClr(
-    MODEL,
-    epochs=2,
-    batch_size=12,
-    sgd=Sgd(0.1),
-    warmup_epochs=1,
-    projection_dim=8,
-    classifier_epochs=2,
-    classifier_batch_size=12,
-    classifier_sgd=Sgd(0.5, weight_decay=0.0),
-    workers=ONE_WORKER,
-)
-LABELED = SupCon(
-    MODEL,
-    epochs=2,
-    batch_size=12,
-    sgd=Sgd(0.1),
-    warmup_epochs=1,
-    projection_dim=8,
-    classifier_epochs=2,
-    classifier_batch_size=12,
-    classifier_sgd=Sgd(0.5, weight_decay=0.0),
-    workers=ONE_WORKER,
-)
+
+
+def tiny_contrastive(baseline: type[ContrastiveBaseline]) -> ContrastiveBaseline:
+    """Returns a contrastive baseline that is trained in a second."""
+    return baseline(
+        MODEL,
+        epochs=2,
+        batch_size=12,
+        sgd=Sgd(0.1),
+        warmup_epochs=1,
+        projection_dim=8,
+        classifier_epochs=2,
+        classifier_batch_size=12,
+        classifier_sgd=Sgd(0.5, weight_decay=0.0),
+        workers=ONE_WORKER,
+    )
+
+
+UNLABELED = tiny_contrastive(SimClr)
+LABELED = tiny_contrastive(SupCon)
 DECOUPLED = Decoupling(
     MODEL,
     epochs=2,

@@ -10,6 +10,7 @@ from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.decision.protocol import Decided, EvidenceTable, check_columns
 from ray_defense.detectors.decision.verdict import CanaryResult, Power
 from ray_defense.detectors.fct import Fct
+from ray_defense.scores.prior_shift import shift_prior
 from tests.support.planted_evidence import NUM_CLASSES, plant
 
 EVIDENCE = Evidence(min_for_no_evidence=1000)
@@ -163,6 +164,12 @@ def test_coherent_seeds_take_the_place_of_what_they_grew_from():
     grown = decide(Evidence(one_sided=(), rate=0.2), planted.table).positions.flagged
     assert planted.poisoned_N[grown].mean() > 0.9
     assert planted.poisoned_N[by_signs].mean() < 0.9
+    expected = []
+    for label in range(NUM_CLASSES):
+        members = np.flatnonzero(planted.table.labels == label)
+        shifted = shift_prior(planted.table.columns["grow"][members], 0.5)
+        expected.extend(members[shifted.posteriors_M > 0.5].tolist())
+    assert grown.tolist() == sorted(expected)
     assert len(grown) == pytest.approx(200, abs=10)
     assert not np.array_equal(grown, by_signs)
     incoherent = planted.with_metrics(grow={"coherence": 0.7})
