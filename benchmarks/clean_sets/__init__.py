@@ -1,0 +1,1 @@
+"""How often an audit of clean images gives a false alarm."""
