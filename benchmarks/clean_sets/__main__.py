@@ -18,7 +18,6 @@ from benchmarks.clean_sets.sets import CleanSet, clean_sets
 from benchmarks.detection.measure import measure_detection
 from benchmarks.support import add_executor_options, open_study, study_parser
 from ray_defense.api import make_executor
-from ray_defense.data.sources.protocol import Source
 from ray_defense.execution.protocols import Executor
 from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
 from ray_defense.store.artifacts import Store
