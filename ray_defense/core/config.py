@@ -328,6 +328,8 @@ def _parse(hint: Any, path: str, text: str) -> Any:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         if typing.get_origin(hint) is not tuple:
             raise InputError(f"{path} must be {_type_name(hint)}, not {text!r}") from None
+        if _is_none(text):
+            return []
         return [part.strip() for part in text.split(",")]
 
 

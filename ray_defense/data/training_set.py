@@ -105,6 +105,11 @@ class TrainingSet:
         """The number of classes of the dataset."""
         return self._dataset.num_classes
 
+    def labels_of_index(self) -> np.ndarray:
+        """Returns the labels as received, int64 [N], in the order of `index`."""
+        labels: np.ndarray = self._labels.cpu().numpy()
+        return labels
+
     def _load(self) -> torch.Tensor:
         shape = (len(self), *self._dataset.image_shape)
         images = torch.empty(shape, dtype=torch.uint8, device=self._device)

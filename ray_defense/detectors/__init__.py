@@ -10,6 +10,7 @@ DETECTORS: Registry[type[Detector]] = Registry(
         "fct_draws": "fct_draws.FctDraws",
         "fct_backdoored": "fct_draws.FctBackdoored",
         "mirror": "mirror.Mirror",
+        "fixed_pattern": "fixed_pattern.FixedPattern",
         "shifted_windows": "shifted_windows.ShiftedWindows",
         "grow": "grow.Grow",
         "trigger_gap": "trigger_gap.TriggerGap",

@@ -12,6 +12,7 @@ from ray_defense.core.errors import InputError, look_up
 from ray_defense.data.sources.protocol import Source
 from ray_defense.defenses import DEFENSES
 from ray_defense.detectors.fct_draws import FctDraws
+from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.grow import Grow
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
@@ -183,8 +184,8 @@ def _detectors(halvings: int, *, few: bool, quick: bool) -> tuple[Detector, ...]
     mirror = replace(mirror, training=training)
     grow = replace(grow, training=growing)
     if quick:
-        return (mirror, grow)
-    return (mirror, FctDraws(), grow)
+        return (FixedPattern(), mirror, grow)
+    return (FixedPattern(), mirror, FctDraws(), grow)
 
 
 def _decision(decide: Any, *, quick: bool) -> Any:

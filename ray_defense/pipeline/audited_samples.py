@@ -11,6 +11,7 @@ import numpy as np
 from ray_defense.data.split_table import read_split
 from ray_defense.data.suspect_dataset import DESCRIPTION, MANIFEST, SuspectDataset
 from ray_defense.data.table_file import read_table
+from ray_defense.detectors.decision.protocol import rarity_column
 from ray_defense.pipeline.audit_files import data_fingerprint
 from ray_defense.pipeline.plan import Plan
 from ray_defense.pipeline.run import detection_of
@@ -118,15 +119,24 @@ class AuditedSamples:
         return ["; ".join(of_sample) for of_sample in names]
 
     def _p_values(self) -> np.ndarray:
-        """Returns the p-value of each sample by the first antisymmetric column; 1 without one.
+        """Returns the p-value of each sample by the columns that have some, by Bonferroni.
 
-        On samples without a trigger the sign of such a column is a fair coin, so its negative tail
-        says how many of them score at least so high.
+        On samples without a trigger the sign of an antisymmetric column is a fair coin, so its
+        negative tail says how many of them score at least so high. A column of patterns comes with
+        p-values. Without such a column all p-values are 1.
         """
+        of_columns = []
         for report in self.detection.details.get("columns", ()):
-            if report["kind"] == "antisymmetric" and report["assessable"]:
-                return sign_p_values(self.evidence[report["column"]])
-        return np.ones(len(self.index))
+            if not report["assessable"]:
+                continue
+            if report["kind"] == "antisymmetric":
+                of_columns.append(sign_p_values(self.evidence[report["column"]]))
+            if report["kind"] == "pattern":
+                of_columns.append(1 - self.evidence[rarity_column(report["column"])])
+        if not of_columns:
+            return np.ones(len(self.index))
+        p_values_N: np.ndarray = np.minimum(1.0, len(of_columns) * np.min(of_columns, axis=0))
+        return p_values_N
 
 
 def sign_p_values(statistics_N: np.ndarray) -> np.ndarray:

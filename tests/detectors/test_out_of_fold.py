@@ -13,7 +13,7 @@ from tests.support import blobs
 from tests.support.small_detectors import Pictures, ingest_pictures, small_detector
 from tests.support.steps import local_executor
 
-NUM_PICTURES = 60
+NUM_PICTURES = 160
 CHANGED = 7  # the sample whose pixels or label change
 
 

@@ -11,6 +11,7 @@ from ray_defense.detectors.decision.verdict import ColumnKind
 from ray_defense.scores.mirror_accuracy import middle_accuracy
 
 COHERENCE = "coherence"  # the metric of a detector that grows: see `scores/coherence.py`
+ALIKENESS = "alikeness"  # the metric of a detector of patterns: see `detectors/alikeness.py`
 TRAIN_ACCURACY = "train_accuracy"  # the metric of a detector that reads a probe
 
 # A probe that is right on fewer than this much more than the most frequent label fits nothing.
@@ -23,6 +24,7 @@ class Limits:
 
     max_middle_accuracy: float
     max_grown_fraction: float
+    max_alikeness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,14 @@ def _assess(
                 f"{highest:.1%}: the images differ from their mirror images by themselves (text, "
                 "digits, traces of JPEG), or more than a fifth of them carry a trigger"
             )
+    if reason is None and kind == "pattern":
+        alikeness = table.metrics.get(name, {}).get(ALIKENESS, 0.0)
+        if alikeness > limits.max_alikeness:
+            reason = (
+                f"{name} finds that {alikeness:.0%} of what images show is the mean of their "
+                f"label, above {limits.max_alikeness:.0%}: images of a label are alike by "
+                "themselves (digits, faces, signs)"
+            )
     if reason is None and kind == "grown":
         grown_fraction = float(np.mean(values_N > 0))
         if grown_fraction > limits.max_grown_fraction:
@@ -92,8 +102,8 @@ def _highest_by_chance(num_samples: int) -> float:
 def _reason_of_values(table: EvidenceTable, name: str, kind: ColumnKind) -> str | None:
     """Returns what is wrong with the values of a column, or with the probe that gave them."""
     values_N = table.columns[name]
-    # A column that had no seeds to grow from is constant.
-    if values_N.min() == values_N.max() and kind != "grown":
+    # A column that had no seeds to grow from is constant, and one that found no pattern is, too.
+    if values_N.min() == values_N.max() and kind not in ("grown", "pattern"):
         return f"all {len(values_N)} values of {name} equal {values_N[0]:g} (are all images equal?)"
     accuracy = table.metrics.get(name, {}).get(TRAIN_ACCURACY)
     most_frequent = float(np.bincount(table.labels).max() / table.num_samples)

@@ -15,7 +15,7 @@ from ray_defense.detectors.decision.assessability import Limits, assess_columns
 from ray_defense.detectors.decision.balance_notes import balance_notes
 from ray_defense.detectors.decision.concentration_notes import concentration_notes
 from ray_defense.detectors.decision.evidence_count import EvidenceCount
-from ray_defense.detectors.decision.protocol import Decided, EvidenceTable
+from ray_defense.detectors.decision.protocol import Decided, EvidenceTable, rarity_column
 from ray_defense.detectors.decision.trusted_part import balanced_trusted
 from ray_defense.detectors.decision.verdict import ColumnKind, Outcome, Power, Verdict
 from ray_defense.scores.split import SplitPositions, split_by_score
@@ -25,7 +25,8 @@ from ray_defense.scores.split import SplitPositions, split_by_score
 class Evidence:
     """Flags what the evidence supports, and trusts the same share of every label.
 
-    Antisymmetric columns are counted by knockoff+, in each label and over all of them. Grown
+    Antisymmetric columns are counted by knockoff+, in each label and over all of them. Patterns of
+    labels are counted among the samples of the other labels. Grown
     columns flag what is probably like their seeds, where these are coherent, in place of the column
     that they grew from. One-sided columns add to what others flagged. Without evidence nothing is
     flagged.
@@ -37,6 +38,7 @@ class Evidence:
     rate: float = 0.05  # the false discovery rate among the flagged
     alarm_level: float = 0.01  # the probability that a clean dataset is given evidence by signs
     antisymmetric: tuple[str, ...] = ("mirror",)
+    patterns: tuple[str, ...] = ()
     grown: tuple[str, ...] = ("grow",)
     one_sided: tuple[str, ...] = ("fct_draws",)
     trusted_by: tuple[str, ...] = ("fct_draws", "mirror")  # the first one that flagged nothing
@@ -45,7 +47,10 @@ class Evidence:
     sign_chance: float = 0.6
     max_middle_accuracy: float = 0.55  # mid80; above it, and above chance, the source is handed
     min_coherence: float = 0.9
-    min_posterior: float = 0.5  # the least probability of being like the seeds that flags
+    # The least probability of being like the seeds, or of having a pattern, that flags.
+    min_posterior: float = 0.5
+    max_alikeness: float = 0.05  # of the images of most labels; above it, no pattern is counted
+    fewest_of_pattern: int = 10  # flagged samples of a label; fewer may be copies of one image
     max_grown_fraction: float = 0.5
     min_samples: int = 200  # below, nothing is counted
     # Below, finding nothing says nothing, unless canaries show that something would be found.
@@ -59,27 +64,31 @@ class Evidence:
         check_in_range("decide.max_middle_accuracy", self.max_middle_accuracy, 0.5, 1)
         check_in_range("decide.min_coherence", self.min_coherence, 0.5, 1)
         check_in_range("decide.min_posterior", self.min_posterior, 0.02, 1)
+        check_in_range("decide.max_alikeness", self.max_alikeness, 0, 1)
+        check_at_least("decide.fewest_of_pattern", self.fewest_of_pattern, 1)
         check_in_range("decide.max_grown_fraction", self.max_grown_fraction, 0, 1)
         check_at_least("decide.min_samples", self.min_samples, 1)
         check_at_least("decide.min_for_no_evidence", self.min_for_no_evidence, 1)
-        counted = [*self.antisymmetric, *self.grown, *self.one_sided]
-        check_distinct("decide.antisymmetric, grown and one_sided together", counted)
-        if not self.antisymmetric and not self.grown:
+        counted = [*self.antisymmetric, *self.patterns, *self.grown, *self.one_sided]
+        check_distinct("decide.antisymmetric, patterns, grown and one_sided together", counted)
+        if not self.antisymmetric and not self.patterns and not self.grown:
             raise InputError(
-                "decide.antisymmetric and decide.grown are both empty: no other column can give "
-                "evidence; name one, such as mirror"
+                "decide.antisymmetric, decide.patterns and decide.grown are all empty: no other "
+                "column can give evidence; name one, such as mirror"
             )
         if not self.trusted_by:
             raise InputError("decide.trusted_by is empty: name a column, such as fct_draws")
 
     @property
     def columns_used(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self._kinds, *self.trusted_by]))
+        rarities = [rarity_column(name) for name in self.patterns]
+        return tuple(dict.fromkeys([*self._kinds, *rarities, *self.trusted_by]))
 
     @property
     def _kinds(self) -> dict[str, ColumnKind]:
         kinds: dict[str, ColumnKind] = {}
         kinds.update(dict.fromkeys(self.antisymmetric, "antisymmetric"))
+        kinds.update(dict.fromkeys(self.patterns, "pattern"))
         kinds.update(dict.fromkeys(self.one_sided, "one_sided"))
         kinds.update(dict.fromkeys(self.grown, "grown"))
         return kinds
@@ -89,11 +98,12 @@ class Evidence:
         return split_by_score(scores, self.trusted_fraction, 0)
 
     def decide(self, table: EvidenceTable, score: str, power: Power | None = None) -> Decided:
-        limits = Limits(self.max_middle_accuracy, self.max_grown_fraction)
+        limits = Limits(self.max_middle_accuracy, self.max_grown_fraction, self.max_alikeness)
         columns = assess_columns(table, self._kinds, limits)
         count = EvidenceCount(self, table, columns)
         if table.num_samples >= self.min_samples:
             count.count_signs()
+            count.count_patterns()
             count.count_grown()
             count.count_one_sided()
         return self._decided(count, power)

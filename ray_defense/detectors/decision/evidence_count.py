@@ -1,4 +1,4 @@
-"""Counts the finds of all columns: signs first, then what grew from them, then one-sided columns.
+"""Counts the finds of all columns: signs and patterns, what grew from them, one-sided columns.
 
 Shapes: N samples.
 """
@@ -10,7 +10,12 @@ import numpy as np
 
 from ray_defense.detectors.decision.assessability import Column
 from ray_defense.detectors.decision.conformal_finds import find_by_reference
-from ray_defense.detectors.decision.protocol import EvidenceTable
+from ray_defense.detectors.decision.pattern_finds import (
+    PatternFinds,
+    PatternRule,
+    find_by_pattern,
+)
+from ray_defense.detectors.decision.protocol import EvidenceTable, rarity_column
 from ray_defense.detectors.decision.sign_groups import (
     SignFinds,
     SignRule,
@@ -37,6 +42,7 @@ class EvidenceCount:
         self.table = table
         self.columns = columns
         self.signs: dict[str, SignFinds] = {}  # of the antisymmetric columns
+        self.patterns: dict[str, PatternFinds] = {}
         self.finds: dict[str, np.ndarray] = {}  # bool [N] of each column that flags
         self.flagged_N = np.zeros(table.num_samples, bool)
         self.suspicious_N = np.zeros(table.num_samples, bool)  # flagged by any, if only by chance
@@ -55,6 +61,19 @@ class EvidenceCount:
             if column.assessable:
                 finds = find_by_signs(name, column.values_N, self.table.labels, rule)
                 self.signs[name] = finds
+                self.finds[name] = finds.flagged_N
+                self.flagged_N |= finds.flagged_N
+                self.suspicious_N |= finds.suspicious_N
+
+    def count_patterns(self) -> None:
+        config = self.config
+        rule = PatternRule(config.rate, config.fewest_of_pattern, config.min_posterior)
+        for name in config.patterns:
+            column = self.columns[name]
+            if column.assessable:
+                p_values_N = 1 - self.table.columns[rarity_column(name)]
+                finds = find_by_pattern(column.values_N, p_values_N, self.table.labels, rule)
+                self.patterns[name] = finds
                 self.finds[name] = finds.flagged_N
                 self.flagged_N |= finds.flagged_N
                 self.suspicious_N |= finds.suspicious_N
@@ -136,13 +155,13 @@ class EvidenceCount:
         return column.coherence is not None and column.coherence >= self.config.min_coherence
 
     def labels_suspected(self) -> tuple[int, ...]:
-        """Returns the labels with evidence of their own, and those that grown samples lie in.
+        """Returns the labels with signs or a pattern, and those that grown samples lie in.
 
         Grown samples make a label suspected if it has more of them than the false ones that the
         rate allows over all labels.
         """
         labels: set[int] = set()
-        for finds in self.signs.values():
+        for finds in self._counted():
             labels.update(finds.labels)
         for name in self.config.grown:
             grown_N = self.finds.get(name)
@@ -154,28 +173,31 @@ class EvidenceCount:
         return tuple(sorted(labels))
 
     def num_poisoned(self) -> Interval | None:
-        """Returns how many of the flagged have a trigger, where signs bound it."""
+        """Returns how many of the flagged have a trigger, where signs or patterns bound it."""
         num_flagged = int(self.flagged_N.sum())
-        lows = [finds.num_poisoned.low for finds in self.signs.values()]
-        highs = [finds.num_poisoned.high for finds in self.signs.values()]
+        lows = [finds.num_poisoned.low for finds in self._counted()]
+        highs = [finds.num_poisoned.high for finds in self._counted()]
         if not num_flagged or not any(highs):
             return None
-        from_signs = np.zeros(self.table.num_samples, bool)
-        for finds in self.signs.values():
-            from_signs |= finds.flagged_N
-        num_added = int((self.flagged_N & ~from_signs).sum())
+        counted_N = np.zeros(self.table.num_samples, bool)
+        for finds in self._counted():
+            counted_N |= finds.flagged_N
+        num_added = int((self.flagged_N & ~counted_N).sum())
         low = min(num_flagged, max(lows))
         return Interval(low, max(low, min(num_flagged, sum(highs) + num_added)))
 
     def counts_anything(self) -> bool:
         """Returns whether a column could have given evidence."""
-        if self.signs:
+        if self._counted():
             return True
         for name in self.config.grown:
             column = self.columns[name]
             if column.assessable and column.coherence is not None:
                 return True
         return False
+
+    def _counted(self) -> list[SignFinds | PatternFinds]:
+        return [*self.signs.values(), *self.patterns.values()]
 
     def flagging_column(self) -> str | None:
         """Returns the column that flagged the most samples, the first of several."""

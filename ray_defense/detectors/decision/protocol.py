@@ -12,6 +12,11 @@ from ray_defense.detectors.protocol import Detector
 from ray_defense.scores.split import SplitPositions
 
 
+def rarity_column(name: str) -> str:
+    """Returns the column that says how rare the values of a column of patterns are: 1 - p."""
+    return f"{name}_rarity"
+
+
 @dataclass(frozen=True, eq=False)
 class EvidenceTable:
     """What a decision sees: never the truth, never a test set."""

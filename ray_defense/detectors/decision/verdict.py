@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["evidence", "no evidence", "not assessable"]
-ColumnKind = Literal["antisymmetric", "one_sided", "grown"]
+ColumnKind = Literal["antisymmetric", "pattern", "one_sided", "grown"]
 # A label; "all" labels together; or the "rest", without the labels that are suspected.
 Group = int | Literal["all", "rest"]
 

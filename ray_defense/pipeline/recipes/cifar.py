@@ -8,6 +8,7 @@ from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
 from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.fct_draws import FctDraws
+from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.grow import Grow
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
@@ -46,13 +47,13 @@ def cifar10_badnets_small() -> Recipe:
 def cifar10_badnets_robust() -> Recipe:
     """20,000 CIFAR-10 images, BadNets, small ResNet: our detectors and a decision that counts.
 
-    The mirror filter, FCT over many draws and growing; see docs/detection.md.
+    Fixed patterns, the mirror filter, FCT over many draws and growing; see docs/detection.md.
     """
     return replace(
         cifar10_badnets_small(),
         name="cifar10_badnets_robust",
-        detect=DetectConfig((Mirror(), FctDraws(), Grow())),
-        decide=Evidence(),
+        detect=DetectConfig((FixedPattern(), Mirror(), FctDraws(), Grow())),
+        decide=Evidence(patterns=("fixed_pattern",)),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from ray_defense.detectors.decision.assessability import Limits, assess_columns
 from tests.support.planted_evidence import plant
 
-LIMITS = Limits(max_middle_accuracy=0.55, max_grown_fraction=0.5)
+LIMITS = Limits(max_middle_accuracy=0.55, max_grown_fraction=0.5, max_alikeness=0.05)
 
 
 def column_with_accuracy(num_samples: int, accuracy: float) -> np.ndarray:

@@ -289,7 +289,7 @@ def test_a_column_that_no_detector_gives_is_refused_with_the_remedy():
         ({"rate": 0}, r"decide\.rate"),
         ({"alarm_level": 2.0}, r"decide\.alarm_level"),
         ({"sign_chance": 0.4}, r"decide\.sign_chance"),
-        ({"antisymmetric": (), "grown": ()}, "both empty"),
+        ({"antisymmetric": (), "grown": ()}, "all empty"),
         ({"one_sided": ("mirror",)}, "holds mirror 2 times"),
         ({"trusted_by": ()}, "trusted_by is empty"),
     ],

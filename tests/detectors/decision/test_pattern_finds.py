@@ -1,0 +1,101 @@
+"""Patterns of labels: what they flag, at which rate, and when they are evidence."""
+
+import numpy as np
+
+from ray_defense.detectors.decision.evidence import Evidence
+from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pattern
+from ray_defense.detectors.decision.protocol import EvidenceTable
+from ray_defense.scores.conformal import conformal_p_values
+
+RULE = PatternRule(rate=0.05, fewest=10, min_posterior=0.5)
+PATTERNS_ALONE = Evidence(
+    antisymmetric=(),
+    patterns=("fixed_pattern",),
+    grown=(),
+    one_sided=(),
+    trusted_by=("fixed_pattern",),
+    min_for_no_evidence=1000,
+)
+NUM_LABELS = 4
+NUM_OF_LABEL = 500
+
+
+def plant(num_poisoned: int, seed: int = 0) -> tuple[EvidenceTable, np.ndarray]:
+    """Returns evidence in which some samples of label 2 have its pattern, and which these are."""
+    generator = np.random.default_rng(seed)
+    labels_N = np.arange(NUM_LABELS * NUM_OF_LABEL) % NUM_LABELS
+    poisoned_N = np.zeros(len(labels_N), bool)
+    poisoned_N[np.flatnonzero(labels_N == 2)[:num_poisoned]] = True
+    scores_N = generator.normal(size=len(labels_N)) + 9 * poisoned_N
+    rarity_N = np.zeros(len(labels_N))
+    for label in range(NUM_LABELS):
+        reference = generator.normal(size=1500)
+        own_N = labels_N == label
+        rarity_N[own_N] = 1 - conformal_p_values(scores_N[own_N], reference)
+    table = EvidenceTable(
+        index=np.arange(len(labels_N)),
+        labels=labels_N,
+        num_classes=NUM_LABELS,
+        columns={"fixed_pattern": scores_N, "fixed_pattern_rarity": rarity_N},
+    )
+    return table, poisoned_N
+
+
+def find(table: EvidenceTable, rule: PatternRule = RULE):
+    columns = table.columns
+    rarity_N = columns["fixed_pattern_rarity"]
+    return find_by_pattern(columns["fixed_pattern"], 1 - rarity_N, table.labels, rule)
+
+
+def test_all_planted_samples_and_hardly_any_other_are_flagged() -> None:
+    for num_poisoned in (12, 60, 240):
+        table, poisoned_N = plant(num_poisoned)
+        finds = find(table)
+        assert finds.labels == (2,)
+        assert finds.flagged_N[poisoned_N].all()
+        assert finds.flagged_N[~poisoned_N].sum() <= 1
+        assert finds.num_poisoned.low <= num_poisoned
+        assert finds.num_poisoned.high >= num_poisoned
+
+
+def test_without_planted_samples_nothing_is_flagged() -> None:
+    for seed in range(10):
+        table, _ = plant(0, seed)
+        finds = find(table)
+        assert finds.labels == ()
+        assert not finds.flagged_N.any()
+
+
+def test_fewer_than_the_fewest_may_be_copies_of_one_image() -> None:
+    table, _ = plant(9)
+    assert find(table).labels == ()
+    assert find(table, PatternRule(0.05, 5, 0.5)).labels == (2,)
+
+
+def test_a_pattern_is_evidence_by_itself() -> None:
+    table, poisoned_N = plant(60)
+    decided = PATTERNS_ALONE.decide(table, "fixed_pattern")
+    assert decided.verdict is not None
+    assert decided.verdict.verdict == "evidence"
+    assert decided.verdict.labels_suspected == (2,)
+    assert set(decided.positions.flagged) >= set(np.flatnonzero(poisoned_N))
+    assert not np.isin(decided.positions.trusted, np.flatnonzero(poisoned_N)).any()
+    clean, _ = plant(0)
+    nothing = PATTERNS_ALONE.decide(clean, "fixed_pattern").verdict
+    assert nothing is not None
+    assert nothing.verdict == "no evidence"
+
+
+def test_labels_whose_images_are_alike_by_themselves_are_not_assessable() -> None:
+    table, _ = plant(60)
+    alike = EvidenceTable(
+        index=table.index,
+        labels=table.labels,
+        num_classes=table.num_classes,
+        columns=table.columns,
+        metrics={"fixed_pattern": {"alikeness": 0.66}},
+    )
+    verdict = PATTERNS_ALONE.decide(alike, "fixed_pattern").verdict
+    assert verdict is not None
+    assert verdict.verdict == "not assessable"
+    assert "66% of what images show" in verdict.reasons[0]
