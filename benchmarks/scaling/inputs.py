@@ -22,11 +22,9 @@ ASSUMED = {
     "utilization": Constant(
         0.1,
         "of it",
-        "a guess for networks this small; [an H200](#the-first-minutes-on-a-gpu) says more",
+        "a guess for networks this small; what an H200 said stands below",
     ),
-    "step_s": Constant(
-        0.01, "s", "a guess: no step takes less, for Python and kernel launches; see there, too"
-    ),
+    "step_s": Constant(0.01, "s", "a guess: no step takes less, for Python and kernel launches"),
     "gpus_per_node": Constant(8, "GPUs", "the usual server; `cluster.yaml` has 1"),
     "cpus_per_gpu": Constant(16, "cores", "a guess; `cluster.yaml` has 8"),
     "inside_node": Constant(200e9, "B/s", "a guess under NVLink's 900 GB/s of the data sheet"),
