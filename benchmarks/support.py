@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,12 +22,14 @@ from ray_defense.core.config import fingerprint, override
 from ray_defense.core.files import json_bytes, read_json, write_json
 from ray_defense.core.versions import installed_versions
 from ray_defense.pipeline.recipe import Recipe
+from ray_defense.reports.result import Result
 
 Output = TypeVar("Output")
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 UNFINISHED = ROOT / ".cache" / "benchmarks"  # what interrupted studies have measured so far
+_OF_ONE_STORE = ("artifacts", "report", "versions")  # paths; versions stand beside the figures
 _SHOWN = 300  # characters of a measurement, while a study runs
 
 
@@ -85,6 +87,14 @@ def changed_recipe(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         key, _, value = assignment.partition("=")
         recipe = override(recipe, key, value)
     return recipe
+
+
+def portable_result(result: Result) -> dict[str, Any]:
+    """Returns the numbers of a run as plain data, without what only its store has."""
+    plain = asdict(result)
+    for name in _OF_ONE_STORE:
+        del plain[name]
+    return plain
 
 
 @dataclass(frozen=True)

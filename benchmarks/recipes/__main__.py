@@ -13,10 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support import ROOT, add_executor_options, add_set_option, open_study, study_parser
+from benchmarks.support import (
+    ROOT,
+    add_executor_options,
+    add_set_option,
+    open_study,
+    portable_result,
+    study_parser,
+)
+from ray_defense.reports.result import Result
 
 MODULE = "benchmarks.recipes"
-_OF_THIS_STORE = ("artifacts", "report", "versions")  # paths that are gone; versions stand beside
 
 
 def measure_run(
@@ -38,9 +45,8 @@ def measure_run(
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=sys.stderr, cwd=ROOT)
         wall_s = time.perf_counter() - start
-        result = json.loads((Path(store) / "result.json").read_text())
-    for name in _OF_THIS_STORE:
-        del result[name]
+        plain = json.loads((Path(store) / "result.json").read_text())
+    result = portable_result(Result.from_plain(plain))
     return {"wall_s": round(wall_s, 1), "executor": executor, "result": result}
 
 

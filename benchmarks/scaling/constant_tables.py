@@ -3,6 +3,7 @@
 from benchmarks.documents import Table, Tables
 from benchmarks.scaling.datasets import cifar10, imagenet200
 from benchmarks.scaling.epochs import epoch_cost
+from benchmarks.scaling.gpu_table import guesses_table
 from benchmarks.scaling.inputs import ASSUMED, Constant, measured_constants
 from benchmarks.scaling.plan_tables import (
     MB,
@@ -78,4 +79,5 @@ SCALING_TABLES: Tables = {
     "imagenet200_score": lambda: scoring_table(imagenet200()),
     "imagenet200_training": lambda: training_table(imagenet200()),
     "whole_sweeps": whole_runs_table,
+    "guesses": guesses_table,
 }

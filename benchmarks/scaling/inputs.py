@@ -19,7 +19,11 @@ class Constant:
 
 ASSUMED = {
     "flops": Constant(989e12, "FLOP/s", "H200, dense bfloat16, NVIDIA's data sheet"),
-    "utilization": Constant(0.1, "of it", "a guess for networks this small; never measured by us"),
+    "utilization": Constant(
+        0.1,
+        "of it",
+        "a guess for networks this small; what an H200 said stands below",
+    ),
     "step_s": Constant(0.01, "s", "a guess: no step takes less, for Python and kernel launches"),
     "gpus_per_node": Constant(8, "GPUs", "the usual server; `cluster.yaml` has 1"),
     "cpus_per_gpu": Constant(16, "cores", "a guess; `cluster.yaml` has 8"),

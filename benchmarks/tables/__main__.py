@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 from benchmarks.documents import Tables, document_parser, render_tables, update_files
 from benchmarks.support import ROOT
-from benchmarks.tables import attacks, bounds, costs, detection, house, runs
+from benchmarks.tables import (
+    attacks,
+    bounds,
+    clean_sets,
+    costs,
+    defenses,
+    detection,
+    gpu,
+    house,
+    runs,
+)
 from benchmarks.tables.attack_figure import attack_figure
 
 DOCUMENT = ROOT / "docs" / "results.md"  # has every table
@@ -33,8 +43,13 @@ RESULT_TABLES: Tables = {
     "label_free": attacks.label_free_table,
     "detection": lambda: detection.detection_table("development"),
     "confirmation": lambda: detection.detection_table("confirmation"),
+    "resnet18": lambda: detection.detection_table("resnet18"),
+    "clean_sets": clean_sets.clean_sets_table,
+    "defenses": defenses.defenses_table,
     "audit": detection.audit_table,
     "bounds": bounds.bounds_table,
+    "parity": gpu.parity_table,
+    "removal": gpu.removal_table,
     "command_seconds": house.command_seconds_table,
     "code_counts": house.code_counts_table,
 }

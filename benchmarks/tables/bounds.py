@@ -7,7 +7,7 @@ from benchmarks.documents import Table
 from benchmarks.support import RESULTS
 from ray_defense.core.files import read_json
 
-GPU_TITLE = "GPU, ResNet-18"
+GPU_TITLE = "H200, ResNet-18"
 _TITLES = {
     "probe_ce": "probe, cross-entropy",
     "probe_intra": "probe, L_intra",

@@ -4,15 +4,22 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import support
+from benchmarks.defenses.__main__ import CHOSEN, PAPER
+from benchmarks.detection.__main__ import cell_recipe
 from benchmarks.identical_scores.setups import BACKENDS, Setup, setups_on_nodes
 from benchmarks.support import RESULTS, ROOT
 from ray_defense.core.files import read_json
+from ray_defense.data.sources.digits import Digits
+from ray_defense.pipeline.plan import plan_recipe
+from ray_defense.pipeline.recipes import named_recipe
+from ray_defense.store.artifacts import Store
 from tests.support import tiny
 
 SHORT_PROBE = ["--set", "probe.epochs=1", "--set", "probe.intra_epochs=1"]
@@ -75,11 +82,36 @@ def test_a_recipe_leaves_all_numbers_of_its_run(tmp_path: Path) -> None:
     result = run_study("benchmarks.recipes.__main__", arguments, tmp_path)
     check_keys(result, "recipes/digits_badnets_seed0.json")
     stored = read_json(RESULTS / "recipes/digits_badnets_seed0.json")["result"]
+    # The verdict and rates that came later are in no older result.
+    assert stored.keys() <= result["result"].keys()
+    assert result["result"]["seed"] == 5
+    assert set(result["result"]["models"]) == {"backdoored", "d_br"}
+    assert stored["models"]["backdoored"].keys() <= result["result"]["models"]["backdoored"].keys()
+    assert result["result"]["score"].keys() == stored["score"].keys()
+
+
+@pytest.mark.long
+def test_defenses_leave_the_numbers_of_every_model(tmp_path: Path) -> None:
+    arguments = ["--attack", "sig", "--seed", "5", "--recipe", "digits_badnets", *LOCAL]
+    arguments += ["--store", str(tmp_path / "store"), *SHORT_RUN]
+    result = run_study("benchmarks.defenses.__main__", arguments, tmp_path / "results")
+    check_keys(result, "defenses/cifar10_badnets_robust_sig_seed0.json")
+    stored = read_json(RESULTS / "defenses/cifar10_badnets_robust_sig_seed0.json")["result"]
     assert set(result["result"]) == set(stored)
     assert result["result"]["seed"] == 5
     assert set(result["result"]["models"]) == {"backdoored", "d_br"}
-    assert result["result"]["models"]["backdoored"].keys() == stored["models"]["backdoored"].keys()
-    assert result["result"]["score"].keys() == stored["score"].keys()
+    assert result["result"]["models"]["d_br"].keys() == stored["models"]["d_br"].keys()
+
+
+def test_the_two_splits_are_compared_on_one_dataset_and_one_model(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = []
+    for name in (PAPER, CHOSEN):
+        base = replace(named_recipe(name), source=Digits())
+        plan = plan_recipe(cell_recipe(base, "sig", 0.1, 3), store)
+        assert plan.backdoored is not None
+        keys.append((plan.dataset.step.artifact.key, plan.backdoored.artifact.key))
+    assert keys[0] == keys[1]
 
 
 def test_an_attack_leaves_its_strength_and_its_trace(tmp_path: Path) -> None:

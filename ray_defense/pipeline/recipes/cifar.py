@@ -58,7 +58,7 @@ def cifar10_badnets_robust() -> Recipe:
 
 
 def cifar10_badnets() -> Recipe:
-    """The paper's CIFAR-10 run: 50,000 images, ResNet-18, 200 epochs; for GPUs, not measured."""
+    """The paper's CIFAR-10 run: 50,000 images, ResNet-18, 200 epochs; for GPUs, not run in full."""
     return Recipe(name="cifar10_badnets", source=Cifar10(), attack=BadNets())
 
 
