@@ -1,16 +1,20 @@
 """The paper's tables and figures as sweeps: their runs, their cells, their hours."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.reports.reproduction import Rate, ReproducedTable, render_markdown, render_page
 from ray_defense.studies.paper_tables import TABLE_2
-from ray_defense.studies.planned_hours import plan_hours
+from ray_defense.studies.planned_hours import PACES, plan_hours
 from ray_defense.studies.reproduced_cells import reproduced_cells
 from ray_defense.studies.reproduction import REPRODUCTIONS, SCALES, plan_reproduction
 from ray_defense.sweeps.sweep import SweepOverview
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)
@@ -123,3 +127,27 @@ def test_hours_count_epochs_passes_and_steps():
     assert hours.total * 3600 == pytest.approx(seconds)
     nothing = SweepOverview(1, {"ingest": 1}, {}, {}, 0, 0)
     assert plan_hours(nothing, "paper").by_stage == {}
+
+
+def test_hours_at_the_papers_scale_are_gpu_hours_of_measured_constants():
+    bounds = json.loads((ROOT / "results" / "gpu" / "bounds.json").read_text())["cells"]
+    pace = PACES["paper"]
+    assert pace.an_epoch["probe"] == pytest.approx(
+        50_000 / bounds["probe_ce"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["backdoored"] == pytest.approx(
+        50_000 / bounds["backdoored"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["d_br"] == pytest.approx(
+        12_500 / bounds["d_br"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["d_st"] == pytest.approx(
+        100_000 / bounds["ss_ctl"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.a_pass == pytest.approx(50_000 / bounds["score_1"]["stage_images_per_s"], rel=1e-4)
+    assert "results/gpu/bounds.json" in pace.source
+    overview = SweepOverview(1, {}, {"backdoored": 1}, {"backdoored": 200}, 0, 0)
+    hours = plan_hours(overview, "paper")
+    assert hours.unit == "GPU hours"
+    assert hours.total == pytest.approx(200 * 50_000 / 14_152 / 3600)
+    assert "lower bound" in plan_hours(overview, "paper", larger_images=True).source
