@@ -74,7 +74,7 @@ def run_reproduction(
         by_number = {trial.number: trial for trial in panel.trials}
         for row in finished:
             record = _run_record(panel, by_number[row["trial"]], row)
-            file = out / RUNS_FOLDER / f"{panel.recipe.name}_{row['trial']:05d}.json"
+            file = out / RUNS_FOLDER / f"{panel.name}_{row['trial']:05d}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, record)
     table = ReproducedTable(

@@ -25,7 +25,7 @@ def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> li
     for attack in dict.fromkeys(str(row["attack"]) for row in rows):
         of_attack = [row for row in rows if row["attack"] == attack]
         for column, of_column in _by_column(panel, of_attack).items():
-            for model in reproduction.models or (None,):
+            for model in panel.models or (None,):
                 cell = _cell(
                     reproduction, panel, of_column, attack=attack, column=column, model=model
                 )
@@ -34,7 +34,9 @@ def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> li
 
 
 def _by_column(panel: Panel, rows: Rows) -> dict[str | None, Rows]:
-    """Returns the rows of each value of the axis; all of them under None where there is no axis."""
+    """Returns the rows of each column; all of them under None where the columns are models."""
+    if panel.variant is not None:
+        return {panel.variant.title: rows}
     if panel.axis is None:
         return {None: rows}
     by_value: dict[str | None, list[Mapping[str, Any]]] = {}
@@ -61,6 +63,7 @@ def _cell(
         values = _values(rows, name)
         if values:
             scores[name] = fmean(values)
+    reading = "" if panel.variant is None else panel.variant.reading
     defenses = {defense.name: defense for defense in panel.recipe.defenses}
     title = ""
     needs = ""
@@ -76,9 +79,9 @@ def _cell(
         model=title,
         needs=needs,
         num_seeds=len(rows),
-        acc=_rate(rows, f"{model}_acc"),
-        asr=_rate(rows, f"{model}_asr"),
-        robust_acc=_rate(rows, f"{model}_robust_acc"),
+        acc=_rate(rows, f"{model}_{reading}acc"),
+        asr=_rate(rows, f"{model}_{reading}asr"),
+        robust_acc=_rate(rows, f"{model}_{reading}robust_acc"),
         weak_attack=any(bool(row.get("weak_attack")) for row in rows),
         paper=paper,
         scores=scores,
