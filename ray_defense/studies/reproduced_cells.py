@@ -11,6 +11,7 @@ _OF_SCORES = ("auroc", "trusted_precision", "flagged_precision")
 _PERCENT = 100
 
 Rows = Sequence[Mapping[str, Any]]
+CellKey = tuple[str, str | None]  # attack and column; None where the columns are models
 
 
 def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> list[ReproducedCell]:
@@ -22,15 +23,25 @@ def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> li
         rows: Those of the sweep's trials that have a result.
     """
     cells = []
+    for (attack, column), of_column in _by_attack_and_column(panel, rows).items():
+        for model in panel.models or (None,):
+            cell = _cell(reproduction, panel, of_column, attack=attack, column=column, model=model)
+            cells.append(cell)
+    return cells
+
+
+def first_of_each_cell(panel: Panel, rows: Rows) -> dict[CellKey, Mapping[str, Any]]:
+    """Returns the row of the first seed of each attack and column."""
+    return {key: of_key[0] for key, of_key in _by_attack_and_column(panel, rows).items()}
+
+
+def _by_attack_and_column(panel: Panel, rows: Rows) -> dict[CellKey, Rows]:
+    grouped: dict[CellKey, Rows] = {}
     for attack in dict.fromkeys(str(row["attack"]) for row in rows):
         of_attack = [row for row in rows if row["attack"] == attack]
         for column, of_column in _by_column(panel, of_attack).items():
-            for model in panel.models or (None,):
-                cell = _cell(
-                    reproduction, panel, of_column, attack=attack, column=column, model=model
-                )
-                cells.append(cell)
-    return cells
+            grouped[attack, column] = of_column
+    return grouped
 
 
 def _by_column(panel: Panel, rows: Rows) -> dict[str | None, Rows]:
@@ -54,7 +65,7 @@ def _cell(
     column: str | None,
     model: str | None,
 ) -> ReproducedCell:
-    shown = column if column is not None else str(model)
+    shown = column if column is not None else model or ""
     paper = None
     if reproduction.paper is not None:
         paper = reproduction.paper.cells.get(attack, {}).get(shown)

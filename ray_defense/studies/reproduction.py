@@ -19,6 +19,7 @@ from ray_defense.studies.paper_tables import (
     TABLE_5,
     PaperTable,
 )
+from ray_defense.studies.run_readings import Reading
 from ray_defense.sweeps.grid import Axis, Trial, grid_trials, parse_axis
 
 Scale = Literal["small", "paper"]
@@ -35,6 +36,8 @@ _BOTH_SPLITS: Mapping[Scale, tuple[str, ...]] = {
 BACKDOORED = "backdoored"  # the column of the model without a defense
 _SEEDS_FIELD = "seed+poison.seed"
 _FOUR = ("badnets", "blend_signal", "sig", "label_consistent")
+_INTRA_EPOCHS = "probe.intra_epochs"
+_BEFORE_AND_AFTER = f"{_INTRA_EPOCHS}=0,10"
 # The paper draws these, and our copy of it has no numbers for them.
 _DRAWN = ("badnets", "blend_signal")
 
@@ -52,6 +55,8 @@ class Reproduction:
     axis: str | None = None  # what the columns are, as `parse_axis` reads it; None: the models
     variants: tuple[Variant, ...] = ()  # each a column, where the recipe is run in several ways
     paper: PaperTable | None = None  # what stands beside ours
+    changes: Mapping[str, str] = field(default_factory=dict)  # to the recipes
+    reading: Reading | None = None  # what is drawn or told of the first run of each cell
     recipes: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: _CIFAR10)
 
     @property
@@ -102,6 +107,13 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         paper=TABLE_5,
         recipes={"paper": ("imagenet200_comparison",)},
     ),
+    "fig3": Reproduction(
+        "Fig. 3: the scores of clean and of poisoned samples before L_intra",
+        _DRAWN,
+        (),
+        changes={_INTRA_EPOCHS: "0"},
+        reading="scores",
+    ),
     "fig4": Reproduction(
         "Fig. 4: D-BR after four scores",
         _FOUR,
@@ -119,6 +131,20 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         _FOUR,
         ("d_st",),
         axis=PAPER_SWEEPS["lambda_p"].axes[0],
+    ),
+    "fig7": Reproduction(
+        "Fig. 7: the probe's features, before and after L_intra",
+        _FOUR,
+        (),
+        axis=_BEFORE_AND_AFTER,
+        reading="features",
+    ),
+    "fig8": Reproduction(
+        "Fig. 8: the scores of clean and of poisoned samples, before and after L_intra",
+        ("badnets", "blend_signal", "sig", "trojan", "blend_picture", "label_consistent"),
+        (),
+        axis=_BEFORE_AND_AFTER,
+        reading="scores",
     ),
     "fig11": Reproduction(
         "Fig. 11 and App. E: the 36 pairs of transforms",
@@ -143,6 +169,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         _DRAWN,
         ("backdoored", "d_br", "d_st"),
         axis=PAPER_SWEEPS["architectures"].axes[0],
+    ),
+    "appI": Reproduction(
+        "App. I: what the two methods cost beside plain training",
+        ("badnets",),
+        ("backdoored", "d_br", "d_st"),
+        reading="seconds",
     ),
     "departures": Reproduction(
         "Departures: the paper's text, one departure at a time, the authors' code, ours",
@@ -201,6 +233,7 @@ def plan_reproduction(
         changes = {"defenses": ",".join(reproduction.defenses) or "none"}
         if not reproduction.models:
             changes["backdoored"] = "none"  # scores alone are shown
+        changes.update(reproduction.changes)
         changes.update(overrides or {})
         base = named_recipe(recipe_name)
         for path, value in changes.items():
