@@ -1,16 +1,12 @@
 """Runs a reproduction panel by panel, and writes its table: Markdown, page, and a record a run."""
 
-import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ray_defense.core.config import to_plain
 from ray_defense.core.errors import RunError
 from ray_defense.core.files import write_bytes, write_json
-from ray_defense.core.versions import installed_versions
 from ray_defense.execution.protocols import Executor
 from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.reports.reproduction import (
@@ -23,6 +19,7 @@ from ray_defense.reports.reproduction import (
 from ray_defense.store.artifacts import Store
 from ray_defense.studies.reproduced_cells import CellKey, first_of_each_cell, reproduced_cells
 from ray_defense.studies.reproduction import Panel, Reproduction, Scale
+from ray_defense.studies.run_cell import RunCell, cell_of_run
 from ray_defense.studies.run_readings import Reading, RunReading, read_run
 from ray_defense.sweeps.grid import Trial
 from ray_defense.sweeps.sweep import TABLE, locate_sweep, plan_trials, run_sweep
@@ -95,7 +92,7 @@ def run_reproduction(
                     pictures.append(Picture(title, reading.picture))
         cells.extend(of_panel)
         for row in finished:
-            record = _run_record(panel, by_number[row["trial"]], row)
+            record = _cell_of_row(panel, by_number[row["trial"]], row)
             file = out / RUNS_FOLDER / f"{panel.name}_{row['trial']:05d}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, record)
@@ -136,22 +133,9 @@ def _with_note(cell: ReproducedCell, readings: Mapping[CellKey, RunReading]) -> 
     return cell
 
 
-def _run_record(panel: Panel, trial: Trial, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what identifies a run, the command that repeats it, and its numbers."""
-    words = ["ray-defense", "run", panel.recipe.name]
-    for path, value in (*panel.overrides.items(), *trial.changes):
-        for field in path.split("+"):
-            words.extend(("--set", f"{field}={value}"))
+def _cell_of_row(panel: Panel, trial: Trial, row: Mapping[str, Any]) -> RunCell:
     paths = {path for path, _ in trial.changes}
     numbers = {key: value for key, value in row.items() if key not in paths}
     for outcome in (*_OUTCOMES, "trial"):
         numbers.pop(outcome, None)
-    return {
-        "recipe": panel.recipe.name,
-        "changes": dict(trial.changes),
-        "command": shlex.join(words),
-        "numbers": numbers,
-        "configuration": to_plain(trial.recipe),
-        "machine": {"system": platform.system(), "processor": platform.machine()},
-        "versions": installed_versions(),
-    }
+    return cell_of_run(trial.recipe, trial.changes, panel.overrides, numbers)
