@@ -91,6 +91,8 @@ def run_reproduction(
                         title += f", {panel.axis.path}={column}"
                     pictures.append(Picture(title, reading.picture))
         cells.extend(of_panel)
+        if panel.variant is not None and panel.variant.reading:
+            continue  # the runs of another panel, of which other numbers are shown
         for row in finished:
             record = _cell_of_row(panel, by_number[row["trial"]], row)
             file = out / RUNS_FOLDER / f"{panel.name}_{row['trial']:05d}.json"
