@@ -658,16 +658,19 @@ def plan_reproduction(
 
     `reproduce` describes the arguments and the errors; this makes nothing.
     """
+    from ray_defense.data.sources.imagenet200 import ImageNet200
     from ray_defense.studies.planned_hours import plan_hours
     from ray_defense.studies.reproduction import plan_reproduction as plan_panels
     from ray_defense.sweeps.sweep import plan_trials, summarize_plans
 
     opened_store = Store(store)
     plans: list[Plan] = []
+    larger_images = False
     for panel in plan_panels(name, scale, seeds, attacks=attacks, overrides=overrides):
+        larger_images = larger_images or isinstance(panel.recipe.source, ImageNet200)
         plans.extend(plan_trials(panel.trials, opened_store).values())
     overview = summarize_plans(plans, opened_store)
-    return overview, plan_hours(overview, scale)
+    return overview, plan_hours(overview, scale, larger_images=larger_images)
 
 
 def reproduce(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from ray_defense.attacks.pixels import Overflow, to_uint8
 from ray_defense.core.errors import InputError
 
 Classifier = Callable[[torch.Tensor], torch.Tensor]
@@ -21,6 +22,7 @@ def adversarial_images(
     epsilon: float,
     step_size: float,
     steps: int,
+    overflow: Overflow = "clip",
 ) -> np.ndarray:
     """Returns images that the classifier is less ready to assign to a class.
 
@@ -34,6 +36,7 @@ def adversarial_images(
         epsilon: The largest change of a pixel, gray levels.
         step_size: The change of a pixel in one step, gray levels.
         steps: The number of steps.
+        overflow: With "wrap", pixels may leave [0, 255], and wrap round in the end (D5).
 
     Returns:
         uint8 [N, H, W, 3]; rounded values, which lie within the ball too.
@@ -45,11 +48,17 @@ def adversarial_images(
     reach = math.floor(epsilon)
     for position, image_HWC in enumerate(images_NHWC):
         moved_HWC = _ascend(
-            image_HWC, label, classifier, epsilon=epsilon, step_size=step_size, steps=steps
+            image_HWC,
+            label,
+            classifier,
+            epsilon=epsilon,
+            step_size=step_size,
+            steps=steps,
+            overflow=overflow,
         )
-        low_HWC = np.clip(image_HWC.astype(np.int64) - reach, 0, 255)
-        high_HWC = np.clip(image_HWC.astype(np.int64) + reach, 0, 255)
-        result[position] = np.clip(np.rint(moved_HWC), low_HWC, high_HWC).astype(np.uint8)
+        low_HWC = image_HWC.astype(np.int64) - reach
+        high_HWC = image_HWC.astype(np.int64) + reach
+        result[position] = to_uint8(np.clip(np.rint(moved_HWC), low_HWC, high_HWC), overflow)
     return result
 
 
@@ -61,11 +70,15 @@ def _ascend(
     epsilon: float,
     step_size: float,
     steps: int,
+    overflow: Overflow,
 ) -> np.ndarray:
     image_CHW = image_HWC.transpose(2, 0, 1).astype(np.float32, order="C")
     start_BCHW = torch.from_numpy(image_CHW)[None]
-    low_BCHW = (start_BCHW - epsilon).clamp(min=0)
-    high_BCHW = (start_BCHW + epsilon).clamp(max=255)
+    low_BCHW = start_BCHW - epsilon
+    high_BCHW = start_BCHW + epsilon
+    if overflow == "clip":
+        low_BCHW = low_BCHW.clamp(min=0)
+        high_BCHW = high_BCHW.clamp(max=255)
     moved_BCHW = start_BCHW
     for _ in range(steps):
         with torch.enable_grad():

@@ -1,8 +1,12 @@
 """Pixels in and out of an attack: uint8, checked on entry, clipped before they are cast (D5)."""
 
+from typing import Literal
+
 import numpy as np
 
 from ray_defense.core.errors import InputError, unknown_name
+
+Overflow = Literal["clip", "wrap"]  # what becomes of a pixel outside [0, 255]
 
 SMALL_SIDE = 64  # pixels; above it the paper's ImageNet triggers apply instead of the CIFAR ones
 
@@ -47,8 +51,10 @@ def is_small(images: np.ndarray) -> bool:
     return shorter_side <= SMALL_SIDE
 
 
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Returns pixels clipped to [0, 255], then cast to uint8 (D5: the reverse wraps round)."""
+def to_uint8(pixels: np.ndarray, overflow: Overflow = "clip") -> np.ndarray:
+    """Returns pixels clipped to [0, 255], then cast to uint8; with "wrap" cast alone (D5)."""
+    if overflow == "wrap":
+        return pixels.astype(np.int64).astype(np.uint8)
     clipped: np.ndarray = np.clip(pixels, 0, 255)
     return clipped.astype(np.uint8)
 

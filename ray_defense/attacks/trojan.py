@@ -7,11 +7,11 @@ import numpy as np
 
 from ray_defense.attacks.assets import check_pixels
 from ray_defense.attacks.geometry import near_end, scaled
-from ray_defense.attacks.pixels import check_batch, to_uint8
+from ray_defense.attacks.pixels import Overflow, check_batch, to_uint8
 from ray_defense.attacks.protocol import Phase
 from ray_defense.attacks.targets import TARGETS, AllToOne, Target
 from ray_defense.core.checks import check_at_least, check_in_range
-from ray_defense.core.config import choice
+from ray_defense.core.config import choice, departure
 from ray_defense.core.errors import InputError
 
 
@@ -32,6 +32,7 @@ class Trojan:
     steps: int = 100  # of gradient ascent
     step_size: float = 50.0  # of the first step, gray levels; falls linearly to 0
     max_value: int = 250  # of the patch, gray levels (the authors' file)
+    overflow: Overflow = departure("clip")  # "wrap": the authors' way (D5)
 
     def __post_init__(self) -> None:
         check_at_least("neurons", self.neurons, 1)
@@ -58,7 +59,7 @@ class Trojan:
                 f"does not fit images of {images_NHWC.shape[1]} x {images_NHWC.shape[2]}: "
                 "make one for this size"
             )
-        return to_uint8(images_NHWC.astype(np.int32) + pattern_HWC)
+        return to_uint8(images_NHWC.astype(np.int32) + pattern_HWC, self.overflow)
 
 
 def patch_slices(height: int, width: int) -> tuple[slice, slice]:

@@ -17,6 +17,7 @@ from ray_defense.core.errors import InputError, look_up, unknown_name
 Config = TypeVar("Config")
 
 _KIND = "kind"  # the key of plain data that names a registered unit
+_LEFT_OUT_AT = "left_out_at"
 
 
 def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
@@ -30,6 +31,15 @@ def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"registry": registry}, **kwargs)
 
 
+def departure(default: Any) -> Any:
+    """Returns a dataclass field that goes back to another's way where it is not at its default.
+
+    At its default it is left out of plain data, so that such a switch may come later without a
+    change of the fingerprint of what is done without it.
+    """
+    return dataclasses.field(default=default, metadata={_LEFT_OUT_AT: default})
+
+
 def to_plain(value: Any) -> Any:
     """Returns `value` as JSON data; a registered unit carries its name under `kind`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -38,7 +48,10 @@ def to_plain(value: Any) -> Any:
         if isinstance(getattr(type(value), "name", None), str):
             plain[_KIND] = name
         for field in dataclasses.fields(value):
-            plain[field.name] = to_plain(getattr(value, field.name))
+            of_field = getattr(value, field.name)
+            if _LEFT_OUT_AT in field.metadata and of_field == field.metadata[_LEFT_OUT_AT]:
+                continue
+            plain[field.name] = to_plain(of_field)
         return plain
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}

@@ -13,12 +13,14 @@ def mismatch_of(hint: Any, value: Any, path: str) -> str | None:
 
     Args:
         hint: The type: a dataclass, a list, a tuple of any length, a dict of texts, a union, a
-            literal, or a plain type. A whole number is a float too; no float is infinite.
+            literal, anything, or a plain type. A whole number is a float too; no float is infinite.
         value: What JSON gave.
         path: Where the value stands, for the answer.
     """
     origin = typing.get_origin(hint)
     options = typing.get_args(hint)
+    if hint is Any:
+        return None
     if origin is typing.Literal:
         return None if value in options else f"{path} is none of {', '.join(map(str, options))}"
     if origin in (types.UnionType, typing.Union):

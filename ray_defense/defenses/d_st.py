@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ray_defense.core.checks import check_at_least
-from ray_defense.core.config import choice
+from ray_defense.core.config import choice, departure
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
@@ -47,6 +47,7 @@ class SecureTraining:
     classifier_sgd: Sgd = Sgd(5.0, weight_decay=0.0)
     classifier_augmentation: Any = choice(AUGMENTATIONS, default=CropFlip())
     flagged_weight: float = 0.001  # lambda_p
+    mce_means: Literal["sets", "batch"] = departure("sets")  # what those of Eq. (3) are over (D9)
     # Beyond the paper: epochs of plain cross-entropy on all samples that are not flagged, with the
     # extractor trained along. 0: none, as in the paper.
     tuning_epochs: int = 0

@@ -80,7 +80,7 @@ def train_d_st(
 
 
 class _ClassifierPhase:
-    """MCE on the frozen extractor; the means of Eq. (3) are over the two sets (D9)."""
+    """MCE on the frozen extractor; the means of Eq. (3) are over the two sets (D9), or a batch."""
 
     def __init__(
         self,
@@ -116,14 +116,15 @@ class _ClassifierPhase:
 
     def _loss(self, logits_BN: torch.Tensor, batch: ImageBatch) -> torch.Tensor:
         is_trusted = upload(self._is_trusted(batch), self.worker.device)
+        over_sets = self.config.mce_means == "sets"
         return mixed_cross_entropy(
             logits_BN,
             batch.labels,
             is_trusted,
             ~is_trusted,
             flagged_weight=self.config.flagged_weight,
-            num_trusted=len(self.trusted),
-            num_flagged=len(self.flagged),
+            num_trusted=len(self.trusted) if over_sets else None,
+            num_flagged=len(self.flagged) if over_sets else None,
         )
 
 

@@ -115,8 +115,12 @@ class _ProbeTraining:
         return {"intra_loss": mean_loss.value()}
 
     def _intra_loss(self, batch: ImageBatch) -> torch.Tensor:
+        images_BCHW = self.view(batch.images, batch.index.numpy())
         with autocast(self.worker.device):
-            features_BD, _ = self.wrapped(self.view(batch.images, batch.index.numpy()))
+            with torch.no_grad():
+                for _ in range(self.config.intra_passes - 1):
+                    self.wrapped(images_BCHW)  # BatchNorm moves (D4)
+            features_BD, _ = self.wrapped(images_BCHW)
         return class_center_similarity(
             self.worker.gather(features_BD.float()),
             self.worker.gather(batch.labels),

@@ -274,6 +274,34 @@ def draw_points(points: np.ndarray, flagged: np.ndarray) -> str:
     return as_svg(draw, 5.6, 4.4)
 
 
+def draw_clusters(points: np.ndarray, labels: np.ndarray, poisoned: np.ndarray) -> str:
+    """Returns the SVG map of samples, clean ones in colors by label, the poisoned in black.
+
+    Args:
+        points: The place of each sample, float [N, 2].
+        labels: As received, int [N].
+        poisoned: The truth, bool [N].
+    """
+
+    def draw(axes: "Axes") -> None:
+        clean = points[~poisoned]
+        colors = labels[~poisoned] % 10
+        axes.scatter(clean[:, 0], clean[:, 1], s=7, c=colors, cmap="tab10", linewidths=0)
+        axes.scatter(
+            points[poisoned, 0],
+            points[poisoned, 1],
+            s=7,
+            color="#111111",
+            linewidths=0,
+            label=f"poisoned ({int(poisoned.sum()):,})",
+        )
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), markerscale=1.6)
+
+    return as_svg(draw, 5.6, 4.4)
+
+
 def histogram_bins(scores: np.ndarray) -> tuple[np.ndarray, float | None]:
     """Returns the bins of a histogram of the scores, each of which is in one.
 

@@ -39,6 +39,15 @@ class ReproducedCell:
     weak_attack: bool  # in any of the seeds
     paper: tuple[float, float] | None = None  # ACC and ASR
     scores: Mapping[str, float] = field(default_factory=dict)  # means of AUROC and precisions
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn of the first seed of one attack and one column."""
+
+    title: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class ReproducedTable:
     num_missing: int  # trials without a result
     cells: Sequence[ReproducedCell]
     command: str
+    pictures: Sequence[Picture] = ()
 
 
 _HEADINGS = (
@@ -74,6 +84,7 @@ _HEADINGS = (
 def cell_texts(cell: ReproducedCell) -> list[str]:
     """Returns what a row of the table shows of a cell, in the order of its headings."""
     paper = _DASH if cell.paper is None else f"{cell.paper[0]:.2f} / {cell.paper[1]:.2f}"
+    notes = [note for note in ("weak attack" if cell.weak_attack else "", cell.note) if note]
     precisions = [cell.scores.get(name) for name in ("trusted_precision", "flagged_precision")]
     auroc = cell.scores.get("auroc")
     return [
@@ -89,7 +100,7 @@ def cell_texts(cell: ReproducedCell) -> list[str]:
         paper,
         _DASH if auroc is None else f"{auroc:.4f}",
         " / ".join(_DASH if value is None else f"{value:.3f}" for value in precisions),
-        "weak attack" if cell.weak_attack else "",
+        "; ".join(notes),
     ]
 
 

@@ -7,6 +7,8 @@ from ray_defense.studies.reproduction import Scale
 from ray_defense.sweeps.sweep import SweepOverview
 
 _SECONDS_AN_HOUR = 3600
+_NUM_IMAGES = 50_000  # of CIFAR-10 and of CIFAR-100
+_NUM_IMAGES_OF_A_ROUND = 12_500  # of D-BR: 5 % are unlearned, 20 % relearned
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Pace:
     other_epoch: float  # of any other training stage
     a_pass: float  # of scoring, over the dataset
     another_step: float  # ingest, evaluation and what else is made once
+    unit: str  # of the hours
     source: str  # in words
 
 
@@ -43,15 +46,42 @@ PACES: dict[Scale, Pace] = {
         other_epoch=8.4,
         a_pass=13,
         another_step=20,
+        unit="hours on one machine",
         source="measured on two shared CPU cores",
     ),
-    # 391 steps of 128 images. docs/scaling.md says why 10 ms, and what an H200 took.
+    # results/gpu/bounds.json; what it does not have counts as the training of the probe.
     "paper": Pace(
-        {},
-        other_epoch=3.9,
-        a_pass=3.9,
+        {
+            "probe": _NUM_IMAGES / 11_462,
+            "backdoored": _NUM_IMAGES / 14_152,
+            "surrogate": _NUM_IMAGES / 14_152,
+            "d_br": _NUM_IMAGES_OF_A_ROUND / 6_117,
+            "d_st": 2 * _NUM_IMAGES / 48_100,
+            "simclr": 2 * _NUM_IMAGES / 48_100,
+            "supcon": 2 * _NUM_IMAGES / 48_100,
+            # 1,000 epochs of SimCLR, 10 of a classifier, 190 of 1,024 steps of 3 x 64 views.
+            "dbd": (
+                1000 * 2 * _NUM_IMAGES / 48_100
+                + 10 * _NUM_IMAGES / 11_462
+                + 190 * 1024 * 3 * 64 / 11_462
+            )
+            / 1200,
+            # On the clean share, 1 %.
+            "ft": _NUM_IMAGES / 100 / 11_462,
+            "nad": _NUM_IMAGES / 100 / 11_462,
+            "mcr": _NUM_IMAGES / 100 / 11_462,
+            # 100 steps of 128 images, each with three passes.
+            "anp": 3 * 100 * 128 / 11_462,
+        },
+        other_epoch=_NUM_IMAGES / 11_462,
+        a_pass=_NUM_IMAGES / 38_816,
         another_step=20,
-        source="an assumption of 10 ms a step of one GPU; an H200 took 9 to 11",
+        unit="GPU hours",
+        source=(
+            "measured on one NVIDIA H200 with ResNet-18 on 50,000 images of 32 x 32, "
+            "results/gpu/bounds.json; without max-pool, as for D-ST, a network takes up to four "
+            "times as long, and what trains small networks takes less"
+        ),
     ),
 }
 
@@ -61,6 +91,7 @@ class PlannedHours:
     """The hours of the missing work, one step after the other."""
 
     by_stage: Mapping[str, float]
+    unit: str
     source: str
 
     @property
@@ -68,12 +99,15 @@ class PlannedHours:
         return sum(self.by_stage.values())
 
 
-def plan_hours(overview: SweepOverview, scale: Scale) -> PlannedHours:
+def plan_hours(
+    overview: SweepOverview, scale: Scale, *, larger_images: bool = False
+) -> PlannedHours:
     """Returns the hours that the missing work of a plan takes on one machine.
 
     Args:
         overview: What a sweep would make; what the store holds costs nothing.
         scale: Of its recipes.
+        larger_images: Whether the images are larger than the measured ones.
     """
     pace = PACES[scale]
     seconds: dict[str, float] = {}
@@ -86,7 +120,10 @@ def plan_hours(overview: SweepOverview, scale: Scale) -> PlannedHours:
     if num_passes:
         seconds["scoring"] = num_passes * pace.a_pass
     hours = {stage: value / _SECONDS_AN_HOUR for stage, value in seconds.items()}
-    return PlannedHours(hours, pace.source)
+    source = pace.source
+    if larger_images:
+        source = f"a lower bound, since these images are larger; {source}"
+    return PlannedHours(hours, pace.unit, source)
 
 
 def _epoch_seconds(pace: Pace, stage: str) -> float:

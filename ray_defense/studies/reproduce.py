@@ -1,20 +1,26 @@
 """Runs a reproduction panel by panel, and writes its table: Markdown, page, and a record a run."""
 
-import platform
-import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ray_defense.core.config import to_plain
 from ray_defense.core.errors import RunError
 from ray_defense.core.files import write_bytes, write_json
-from ray_defense.core.versions import installed_versions
 from ray_defense.execution.protocols import Executor
-from ray_defense.reports.reproduction import ReproducedTable, render_markdown, render_page
+from ray_defense.pipeline.plan import plan_recipe
+from ray_defense.reports.reproduction import (
+    Picture,
+    ReproducedCell,
+    ReproducedTable,
+    render_markdown,
+    render_page,
+)
 from ray_defense.store.artifacts import Store
-from ray_defense.studies.reproduced_cells import reproduced_cells
+from ray_defense.studies.reproduced_cells import CellKey, first_of_each_cell, reproduced_cells
 from ray_defense.studies.reproduction import Panel, Reproduction, Scale
+from ray_defense.studies.run_cell import RunCell, cell_of_run
+from ray_defense.studies.run_readings import Reading, RunReading, read_run
 from ray_defense.sweeps.grid import Trial
 from ray_defense.sweeps.sweep import TABLE, locate_sweep, plan_trials, run_sweep
 
@@ -54,7 +60,8 @@ def run_reproduction(
     """
     from ray_defense.data.table_file import read_table
 
-    cells = []
+    cells: list[ReproducedCell] = []
+    pictures: list[Picture] = []
     num_missing = 0
     failures: list[str] = []
     for panel in panels:
@@ -70,11 +77,25 @@ def run_reproduction(
                 rows = read_table(unfinished).to_pylist()
         finished = [row for row in rows if not any(row.get(outcome) for outcome in _OUTCOMES)]
         num_missing += len(panel.trials) - len(finished)
-        cells.extend(reproduced_cells(reproduction, panel, finished))
         by_number = {trial.number: trial for trial in panel.trials}
+        of_panel = reproduced_cells(reproduction, panel, finished)
+        if reproduction.reading is not None:
+            first_runs = first_of_each_cell(panel, finished)
+            trials = {key: by_number[row["trial"]] for key, row in first_runs.items()}
+            readings = _read_runs(reproduction.reading, trials, store)
+            of_panel = [_with_note(cell, readings) for cell in of_panel]
+            for (attack, column), reading in readings.items():
+                if reading.picture is not None:
+                    title = attack
+                    if panel.axis is not None:
+                        title += f", {panel.axis.path}={column}"
+                    pictures.append(Picture(title, reading.picture))
+        cells.extend(of_panel)
+        if panel.variant is not None and panel.variant.reading:
+            continue  # the runs of another panel, of which other numbers are shown
         for row in finished:
-            record = _run_record(panel, by_number[row["trial"]], row)
-            file = out / RUNS_FOLDER / f"{panel.recipe.name}_{row['trial']:05d}.json"
+            record = _cell_of_row(panel, by_number[row["trial"]], row)
+            file = out / RUNS_FOLDER / f"{panel.name}_{row['trial']:05d}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, record)
     table = ReproducedTable(
@@ -85,6 +106,7 @@ def run_reproduction(
         num_missing=num_missing,
         cells=cells,
         command=command,
+        pictures=pictures,
     )
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / TABLE_FILE, render_markdown(table).encode())
@@ -93,22 +115,29 @@ def run_reproduction(
         raise RunError("; ".join(failures))
 
 
-def _run_record(panel: Panel, trial: Trial, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what identifies a run, the command that repeats it, and its numbers."""
-    words = ["ray-defense", "run", panel.recipe.name]
-    for path, value in (*panel.overrides.items(), *trial.changes):
-        for field in path.split("+"):
-            words.extend(("--set", f"{field}={value}"))
+def _read_runs(
+    reading: Reading, trials: Mapping[CellKey, Trial], store: Store
+) -> dict[CellKey, RunReading]:
+    readings = {}
+    for key, trial in trials.items():
+        plan = plan_recipe(trial.recipe, store)
+        with store.claim(list(plan.artifacts().values())):  # fetched, where the store is remote
+            readings[key] = read_run(reading, plan)
+    return readings
+
+
+def _with_note(cell: ReproducedCell, readings: Mapping[CellKey, RunReading]) -> ReproducedCell:
+    """Returns a cell with what was read off its first run."""
+    for column in (None, cell.column):
+        reading = readings.get((cell.attack, column))
+        if reading is not None:
+            return replace(cell, note=reading.note(cell.column))
+    return cell
+
+
+def _cell_of_row(panel: Panel, trial: Trial, row: Mapping[str, Any]) -> RunCell:
     paths = {path for path, _ in trial.changes}
     numbers = {key: value for key, value in row.items() if key not in paths}
     for outcome in (*_OUTCOMES, "trial"):
         numbers.pop(outcome, None)
-    return {
-        "recipe": panel.recipe.name,
-        "changes": dict(trial.changes),
-        "command": shlex.join(words),
-        "numbers": numbers,
-        "configuration": to_plain(trial.recipe),
-        "machine": {"system": platform.system(), "processor": platform.machine()},
-        "versions": installed_versions(),
-    }
+    return cell_of_run(trial.recipe, trial.changes, panel.overrides, numbers)

@@ -11,6 +11,7 @@ _OF_SCORES = ("auroc", "trusted_precision", "flagged_precision")
 _PERCENT = 100
 
 Rows = Sequence[Mapping[str, Any]]
+CellKey = tuple[str, str | None]  # attack and column; None where the columns are models
 
 
 def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> list[ReproducedCell]:
@@ -22,19 +23,31 @@ def reproduced_cells(reproduction: Reproduction, panel: Panel, rows: Rows) -> li
         rows: Those of the sweep's trials that have a result.
     """
     cells = []
-    for attack in dict.fromkeys(str(row["attack"]) for row in rows):
-        of_attack = [row for row in rows if row["attack"] == attack]
-        for column, of_column in _by_column(panel, of_attack).items():
-            for model in reproduction.models or (None,):
-                cell = _cell(
-                    reproduction, panel, of_column, attack=attack, column=column, model=model
-                )
-                cells.append(cell)
+    for (attack, column), of_column in _by_attack_and_column(panel, rows).items():
+        for model in panel.models or (None,):
+            cell = _cell(reproduction, panel, of_column, attack=attack, column=column, model=model)
+            cells.append(cell)
     return cells
 
 
+def first_of_each_cell(panel: Panel, rows: Rows) -> dict[CellKey, Mapping[str, Any]]:
+    """Returns the row of the first seed of each attack and column."""
+    return {key: of_key[0] for key, of_key in _by_attack_and_column(panel, rows).items()}
+
+
+def _by_attack_and_column(panel: Panel, rows: Rows) -> dict[CellKey, Rows]:
+    grouped: dict[CellKey, Rows] = {}
+    for attack in dict.fromkeys(str(row["attack"]) for row in rows):
+        of_attack = [row for row in rows if row["attack"] == attack]
+        for column, of_column in _by_column(panel, of_attack).items():
+            grouped[attack, column] = of_column
+    return grouped
+
+
 def _by_column(panel: Panel, rows: Rows) -> dict[str | None, Rows]:
-    """Returns the rows of each value of the axis; all of them under None where there is no axis."""
+    """Returns the rows of each column; all of them under None where the columns are models."""
+    if panel.variant is not None:
+        return {panel.variant.title: rows}
     if panel.axis is None:
         return {None: rows}
     by_value: dict[str | None, list[Mapping[str, Any]]] = {}
@@ -52,7 +65,7 @@ def _cell(
     column: str | None,
     model: str | None,
 ) -> ReproducedCell:
-    shown = column if column is not None else str(model)
+    shown = column if column is not None else model or ""
     paper = None
     if reproduction.paper is not None:
         paper = reproduction.paper.cells.get(attack, {}).get(shown)
@@ -61,6 +74,7 @@ def _cell(
         values = _values(rows, name)
         if values:
             scores[name] = fmean(values)
+    reading = "" if panel.variant is None else panel.variant.reading
     defenses = {defense.name: defense for defense in panel.recipe.defenses}
     title = ""
     needs = ""
@@ -76,9 +90,9 @@ def _cell(
         model=title,
         needs=needs,
         num_seeds=len(rows),
-        acc=_rate(rows, f"{model}_acc"),
-        asr=_rate(rows, f"{model}_asr"),
-        robust_acc=_rate(rows, f"{model}_robust_acc"),
+        acc=_rate(rows, f"{model}_{reading}acc"),
+        asr=_rate(rows, f"{model}_{reading}asr"),
+        robust_acc=_rate(rows, f"{model}_{reading}robust_acc"),
         weak_attack=any(bool(row.get("weak_attack")) for row in rows),
         paper=paper,
         scores=scores,

@@ -1,7 +1,7 @@
 """The paper's tables and figures as sweeps: the runs that each needs, its rows and its columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ray_defense.core.config import override
@@ -9,6 +9,7 @@ from ray_defense.core.errors import InputError, look_up, unknown_name
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.recipes import named_recipe
 from ray_defense.pipeline.recipes.paper_sweeps import PAPER_SWEEPS
+from ray_defense.studies.departures import DEPARTURES, Variant
 from ray_defense.studies.paper_tables import (
     TABLE_1,
     TABLE_1_CIFAR100,
@@ -18,6 +19,7 @@ from ray_defense.studies.paper_tables import (
     TABLE_5,
     PaperTable,
 )
+from ray_defense.studies.run_readings import Reading
 from ray_defense.sweeps.grid import Axis, Trial, grid_trials, parse_axis
 
 Scale = Literal["small", "paper"]
@@ -34,23 +36,27 @@ _BOTH_SPLITS: Mapping[Scale, tuple[str, ...]] = {
 BACKDOORED = "backdoored"  # the column of the model without a defense
 _SEEDS_FIELD = "seed+poison.seed"
 _FOUR = ("badnets", "blend_signal", "sig", "label_consistent")
+_INTRA_EPOCHS = "probe.intra_epochs"
+_BEFORE_AND_AFTER = f"{_INTRA_EPOCHS}=0,10"
 # The paper draws these, and our copy of it has no numbers for them.
 _DRAWN = ("badnets", "blend_signal")
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table or figure of the paper.
+    """A table or figure of the paper, or a table of variants of its method.
 
-    The rows are attacks. The columns are the models, or the values of one field; then one model is
-    shown for each value.
+    The rows are attacks. The columns are the models, the values of one field, or variants.
     """
 
     shows: str
     attacks: tuple[str, ...]
     models: tuple[str, ...]  # whose ACC and ASR are shown: BACKDOORED, and defenses by name
     axis: str | None = None  # what the columns are, as `parse_axis` reads it; None: the models
+    variants: tuple[Variant, ...] = ()  # each a column, where the recipe is run in several ways
     paper: PaperTable | None = None  # what stands beside ours
+    changes: Mapping[str, str] = field(default_factory=dict)  # to the recipes
+    reading: Reading | None = None  # what is drawn or told of the first run of each cell
     recipes: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: _CIFAR10)
 
     @property
@@ -101,6 +107,13 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         paper=TABLE_5,
         recipes={"paper": ("imagenet200_comparison",)},
     ),
+    "fig3": Reproduction(
+        "Fig. 3: the scores of clean and of poisoned samples before L_intra",
+        _DRAWN,
+        (),
+        changes={_INTRA_EPOCHS: "0"},
+        reading="scores",
+    ),
     "fig4": Reproduction(
         "Fig. 4: D-BR after four scores",
         _FOUR,
@@ -118,6 +131,20 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         _FOUR,
         ("d_st",),
         axis=PAPER_SWEEPS["lambda_p"].axes[0],
+    ),
+    "fig7": Reproduction(
+        "Fig. 7: the probe's features, before and after L_intra",
+        _FOUR,
+        (),
+        axis=_BEFORE_AND_AFTER,
+        reading="features",
+    ),
+    "fig8": Reproduction(
+        "Fig. 8: the scores of clean and of poisoned samples, before and after L_intra",
+        ("badnets", "blend_signal", "sig", "trojan", "blend_picture", "label_consistent"),
+        (),
+        axis=_BEFORE_AND_AFTER,
+        reading="scores",
     ),
     "fig11": Reproduction(
         "Fig. 11 and App. E: the 36 pairs of transforms",
@@ -143,6 +170,19 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         ("backdoored", "d_br", "d_st"),
         axis=PAPER_SWEEPS["architectures"].axes[0],
     ),
+    "appI": Reproduction(
+        "App. I: what the two methods cost beside plain training",
+        ("badnets",),
+        ("backdoored", "d_br", "d_st"),
+        reading="seconds",
+    ),
+    "departures": Reproduction(
+        "Departures: the paper's text, one departure at a time, the authors' code, ours",
+        _FOUR,
+        ("d_br", "d_st"),
+        variants=DEPARTURES,
+        recipes={"small": ("paper_small",), "paper": ("paper",)},
+    ),
 }
 
 
@@ -150,9 +190,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
 class Panel:
     """The runs of a reproduction on one recipe: a sweep."""
 
+    name: str  # of the recipe, and which variant of it
     recipe: Recipe  # that the trials change
     overrides: Mapping[str, str]  # what was changed in the recipe of that name before
     axis: Axis | None
+    models: tuple[str, ...]  # whose numbers are shown
+    variant: Variant | None
     trials: tuple[Trial, ...]
 
 
@@ -190,15 +233,42 @@ def plan_reproduction(
         changes = {"defenses": ",".join(reproduction.defenses) or "none"}
         if not reproduction.models:
             changes["backdoored"] = "none"  # scores alone are shown
+        changes.update(reproduction.changes)
         changes.update(overrides or {})
         base = named_recipe(recipe_name)
         for path, value in changes.items():
             base = override(base, path, value)
-        axes = [Axis("attack", tuple(attacks) or reproduction.attacks)]
-        axis = None
-        if reproduction.axis is not None:
-            axis = parse_axis(reproduction.axis)
-            axes.append(axis)
-        axes.append(Axis(_SEEDS_FIELD, tuple(str(seed) for seed in range(num_seeds))))
-        panels.append(Panel(base, changes, axis, tuple(grid_trials(base, axes))))
+        for number, variant in enumerate(reproduction.variants or (None,)):
+            panel = Panel(
+                name=recipe_name if variant is None else f"{recipe_name}_{number:02d}",
+                recipe=base,
+                overrides=changes,
+                axis=None if reproduction.axis is None else parse_axis(reproduction.axis),
+                models=reproduction.models if variant is None else variant.models,
+                variant=variant,
+                trials=(),
+            )
+            of_panel = _attacks_of(panel, tuple(attacks) or reproduction.attacks)
+            if of_panel:
+                axes = _axes_of(panel, of_panel, num_seeds)
+                panels.append(replace(panel, trials=tuple(grid_trials(base, axes))))
     return panels
+
+
+def _attacks_of(panel: Panel, attacks: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns those of some attacks on which the variant of a panel differs from the others."""
+    if panel.variant is None or not panel.variant.attacks:
+        return attacks
+    return tuple(attack for attack in attacks if attack in panel.variant.attacks)
+
+
+def _axes_of(panel: Panel, attacks: tuple[str, ...], num_seeds: int) -> list[Axis]:
+    axes = [Axis("attack", attacks)]
+    if panel.variant is not None:
+        # Changes of a variant come behind the attack, whose fields they may set.
+        for path, value in panel.variant.changes.items():
+            axes.append(Axis(path, (value,)))
+    if panel.axis is not None:
+        axes.append(panel.axis)
+    axes.append(Axis(_SEEDS_FIELD, tuple(str(seed) for seed in range(num_seeds))))
+    return axes

@@ -17,6 +17,15 @@ from ray_defense.sweeps.grid import Trial
 
 _ALWAYS_SHOWN = ("backdoored", "d_br", "d_st")
 _OF_SCORES = ("auroc", "trusted_precision", "flagged_precision")
+_RATES = (
+    "acc",
+    "asr",
+    "robust_acc",
+    "target_excluded_acc",  # D8
+    # Of the round with the largest ACC - ASR: an oracle's choice, for comparison alone (D7).
+    "best_round_acc",
+    "best_round_asr",
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ def empty_row(trial: Trial) -> dict[str, Any]:
     models = dict.fromkeys(_ALWAYS_SHOWN)
     models.update(dict.fromkeys(defense.name for defense in trial.recipe.defenses))
     for model in models:
-        columns.extend((f"{model}_acc", f"{model}_asr", f"{model}_robust_acc"))
+        columns.extend(f"{model}_{rate}" for rate in _RATES)
     columns.extend(LABEL_FREE)
     columns.extend(("weak_attack", "refused", "stopped"))
     row.update(dict.fromkeys(columns))
@@ -89,9 +98,19 @@ def result_row(trial: Trial, result: Result, plan: Plan) -> dict[str, Any]:
         row[f"{model}_acc"] = rates.acc
         row[f"{model}_asr"] = rates.asr
         row[f"{model}_robust_acc"] = rates.robust_acc
+        row[f"{model}_target_excluded_acc"] = rates.acc_target_excluded
+        if rates.rounds:
+            best = max(rates.rounds, key=_gain_by_test_data)
+            row[f"{model}_best_round_acc"] = best["acc"]
+            row[f"{model}_best_round_asr"] = best["asr"]
     row.update(measure_label_free(plan))
     row["weak_attack"] = result.weak_attack
     return row
+
+
+def _gain_by_test_data(rates: Mapping[str, float | None]) -> float:
+    """Returns ACC - ASR, by which the authors choose a round of D-BR; we only report it (D7)."""
+    return (rates["acc"] or 0.0) - (rates["asr"] or 0.0)
 
 
 def measure_label_free(plan: Plan) -> dict[str, float | None]:

@@ -40,7 +40,7 @@ from ray_defense.sweeps.search import Search
 SWEEP = "sweep"
 TABLE = "table.parquet"
 PAGE = "sweep.html"
-VERSION = 3
+VERSION = 4
 
 SearchStrategy = Search | Asha | None  # how to go through the trials; None: all, to their ends
 

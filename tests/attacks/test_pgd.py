@@ -73,3 +73,21 @@ def test_pgd_leaves_the_surrogate_without_gradients_and_works_without_them():
     assert (moved != images).any()
     for parameter in classifier.parameters():
         assert parameter.grad is None
+
+
+def test_without_a_bound_pixels_wrap_round_and_nothing_else_changes():
+    images = np.zeros((1, 6, 6, 3), np.uint8)
+    images[0, :3] = 128
+    weight = torch.ones(2, 3 * 36)
+    weight[1] = -1  # the loss of class 0 grows as pixels fall
+
+    def classifier(images_BCHW):
+        return images_BCHW.flatten(1) @ weight.T
+
+    settings_of_pgd = {"epsilon": 8.0, "step_size": 2.0, "steps": 4}
+    clipped = adversarial_images(images, 0, classifier, **settings_of_pgd)
+    wrapped = adversarial_images(images, 0, classifier, **settings_of_pgd, overflow="wrap")
+    assert (clipped[0, :3] == 120).all()
+    assert (clipped[0, 3:] == 0).all()
+    assert (wrapped[0, :3] == 120).all()
+    assert (wrapped[0, 3:] == 248).all()

@@ -45,3 +45,10 @@ def test_stamping_a_given_pattern_needs_no_torch():
         "Trojan().stamp(images, np.array([0]), 'test', images[0])\n"
     )
     assert heavy_imports(code) == []
+
+
+def test_the_authors_trojan_wraps_round_instead_of_clipping():
+    images = random_images(3, 2)
+    pattern = np.full(images.shape[1:], 200, np.uint8)
+    stamped = Trojan(overflow="wrap").stamp(images, np.arange(2), asset=pattern)
+    np.testing.assert_array_equal(stamped, (images.astype(int) + 200) % 256)

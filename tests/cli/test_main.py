@@ -91,8 +91,8 @@ def test_the_version_is_the_one_of_the_package(capsys: pytest.CaptureFixture[str
     [
         (
             (),
-            "name a command: run, demo, detect, audit, defend, reproduce, report, export, "
-            "benchmark, sweep, attacks, verify, runs, show, compare, list, doctor",
+            "name a command: run, demo, detect, audit, defend, reproduce, leaderboard, report, "
+            "export, benchmark, sweep, attacks, verify, runs, show, compare, list, doctor",
         ),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("--verson",), "unknown option '--verson': did you mean '--version'?"),

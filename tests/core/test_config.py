@@ -368,3 +368,14 @@ def test_plain_data_that_describes_nothing_is_refused(plain: Any, message: str):
     with pytest.raises(InputError) as error:
         from_plain(Recipe, plain)
     assert message in str(error.value)
+
+
+def test_a_departure_is_left_out_of_plain_data_at_its_default_alone():
+    assert "positives" in to_plain(SecureTraining())
+    assert "mce_means" not in to_plain(SecureTraining())
+    other = SecureTraining(mce_means="batch")
+    assert to_plain(other)["mce_means"] == "batch"
+    assert fingerprint(other) != fingerprint(SecureTraining())
+    recipe = override(DEMO, "d_st.mce_means", "batch")
+    assert from_plain(Recipe, to_plain(recipe)) == recipe
+    assert from_plain(Recipe, to_plain(DEMO)) == DEMO

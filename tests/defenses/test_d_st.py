@@ -117,3 +117,11 @@ def test_a_killed_tuning_resumes_to_the_same_bits(noise, tmp_path, monkeypatch):
     killed = KilledAndResumed(d_st_training, 5, monkeypatch)
     resumed = weights_of(noise.train(tuned, executor=killed))
     assert changed_modules(whole, resumed) == set()
+
+
+def test_means_over_a_batch_give_another_classifier_on_the_same_extractor(noise, tmp_path):
+    config = replace(SECURE, flagged_weight=0.5, classifier_batch_size=8)
+    over_sets, over_batch = train_several(
+        noise, tmp_path, [config, replace(config, mce_means="batch")]
+    )
+    assert changed_modules(over_sets, over_batch) == {"classifier"}

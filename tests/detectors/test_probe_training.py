@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import read_json
@@ -83,3 +85,16 @@ def test_a_probe_that_fits_too_few_labels_is_noted(data, plain_probes):
         notes = read_json(probe.artifact.path / "metrics.json")["notes"]
         assert bool(notes) is is_noted
         assert all("raise probe.epochs" in note for note in notes)
+
+
+def test_a_second_pass_over_each_batch_moves_batch_norm_alone_in_the_first_epoch(data, tmp_path):
+    config = replace(data.config, epochs=1, intra_epochs=1, keep_epochs=False)
+    weights = []
+    for number, passes in enumerate((1, 2)):
+        context = replace(data.context, store=Store(tmp_path / str(number)))
+        artifact = data.probe(replace(config, intra_passes=passes), context).artifact
+        weights.append(load_file(artifact.path / "model.safetensors"))
+    once, twice = weights
+    changed = {name for name in once if not torch.equal(once[name], twice[name])}
+    assert changed
+    assert all("running_" in name or "num_batches" in name for name in changed)

@@ -41,3 +41,25 @@ def test_a_figure_is_planned_and_run(tmp_path, capsys, planned):
     assert main(words) == 0
     assert "nothing is missing" in capsys.readouterr().out
     assert (tmp_path / "out" / "table.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("fig7", "squared distance of the poisoned", marks=pytest.mark.long),
+        ("fig8", "| badnets | 10 |"),
+    ],
+)
+def test_a_figure_shows_what_is_read_off_its_runs(tmp_path, name, told):
+    words = ["reproduce", name, "--seeds", "1", "--attack", "badnets", "--executor", "local"]
+    words.extend(("--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--quiet"))
+    changes = ["source=digits", "source.size=16", "source.test_fraction=0.9"]
+    changes.extend(("probe.model.width=4", "probe.epochs=1"))
+    for assignment in changes:
+        words.extend(("--set", assignment))
+    assert main(words) == 0
+    assert told in (tmp_path / "out" / "table.md").read_text()
+    page = (tmp_path / "out" / "table.html").read_text()
+    assert page.count("data:image/svg+xml") == 2
+    assert main(words) == 0
+    assert (tmp_path / "out" / "table.html").read_text() == page

@@ -1,16 +1,22 @@
 """The paper's tables and figures as sweeps: their runs, their cells, their hours."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from ray_defense.core.config import override
 from ray_defense.core.errors import InputError
 from ray_defense.reports.reproduction import Rate, ReproducedTable, render_markdown, render_page
+from ray_defense.studies.departures import DEPARTURES
 from ray_defense.studies.paper_tables import TABLE_2
-from ray_defense.studies.planned_hours import plan_hours
+from ray_defense.studies.planned_hours import PACES, plan_hours
 from ray_defense.studies.reproduced_cells import reproduced_cells
 from ray_defense.studies.reproduction import REPRODUCTIONS, SCALES, plan_reproduction
 from ray_defense.sweeps.sweep import SweepOverview
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)
@@ -22,6 +28,8 @@ def test_every_table_has_its_runs_at_a_scale_that_it_names(name):
                 plan_reproduction(name, scale, 1)
             continue
         for panel in plan_reproduction(name, scale, 2):
+            if panel.variant is not None:
+                continue
             columns = len(panel.axis.values) if panel.axis else 1
             assert len(panel.trials) == 2 * columns * len(reproduction.attacks)
             named = [defense.name for defense in panel.recipe.defenses]
@@ -55,6 +63,48 @@ def test_what_there_is_not_is_refused_with_what_there_is(arguments, message):
         plan_reproduction(*arguments)
     with pytest.raises(InputError, match="badnets"):
         plan_reproduction("table1", "small", 1, attacks=["badnet"])
+
+
+def test_a_departure_changes_its_own_field_alone_on_the_attacks_that_it_concerns():
+    panels = plan_reproduction("departures", "small", 1)
+    by_title = {panel.variant.title: panel for panel in panels}
+    assert len({panel.name for panel in panels}) == len(panels) == len(DEPARTURES)
+    paper = {trial.recipe.attack.name: trial.recipe for trial in by_title["paper"].trials}
+    assert set(paper) == {"badnets", "blend_signal", "sig", "label_consistent"}
+    for panel in panels:
+        for trial in panel.trials:
+            recipe = trial.recipe
+            for path, value in panel.variant.changes.items():
+                assert recipe != paper[recipe.attack.name], (path, value)
+            if not panel.variant.changes:
+                assert recipe == paper[recipe.attack.name]
+    (cast_first,) = by_title["D5: cast before clipping"].trials
+    expected = override(paper["label_consistent"], "attack.overflow", "wrap")
+    assert cast_first.recipe == expected
+    assert by_title["D3: positives of the authors"].models == ("d_st",)
+    (panel,) = plan_reproduction("departures", "small", 1, attacks=["sig"])[:1]
+    assert [trial.recipe.attack.name for trial in panel.trials] == ["sig"]
+
+
+def test_what_only_reads_other_numbers_runs_nothing_of_its_own():
+    panels = plan_reproduction("departures", "small", 2)
+    by_title = {panel.variant.title: panel for panel in panels}
+    for title in ("D7: the round by test data", "D8: ACC without the target class"):
+        assert by_title[title].trials == by_title["paper"].trials
+        assert by_title[title].recipe == by_title["paper"].recipe
+
+
+def test_the_oracles_round_and_the_acc_without_the_target_class_are_columns():
+    panels = plan_reproduction("departures", "small", 1, attacks=["sig"])
+    by_title = {panel.variant.title: panel for panel in panels}
+    row = {"attack": "sig", "d_br_acc": 0.4, "d_br_asr": 0.1, "d_br_robust_acc": 0.3}
+    row.update({"d_br_best_round_acc": 0.7, "d_br_best_round_asr": 0.2})
+    row["d_br_target_excluded_acc"] = 0.5
+    reproduction = REPRODUCTIONS["departures"]
+    (cell,) = reproduced_cells(reproduction, by_title["D7: the round by test data"], [row])
+    assert (cell.acc.mean, cell.asr.mean, cell.robust_acc) == (70, 20, None)
+    cell, _ = reproduced_cells(reproduction, by_title["D8: ACC without the target class"], [row])
+    assert (cell.column, cell.acc.mean, cell.asr) == ("D8: ACC without the target class", 50, None)
 
 
 def rows_of(accs: list[float], attack: str = "badnets") -> list[dict[str, object]]:
@@ -123,3 +173,27 @@ def test_hours_count_epochs_passes_and_steps():
     assert hours.total * 3600 == pytest.approx(seconds)
     nothing = SweepOverview(1, {"ingest": 1}, {}, {}, 0, 0)
     assert plan_hours(nothing, "paper").by_stage == {}
+
+
+def test_hours_at_the_papers_scale_are_gpu_hours_of_measured_constants():
+    bounds = json.loads((ROOT / "results" / "gpu" / "bounds.json").read_text())["cells"]
+    pace = PACES["paper"]
+    assert pace.an_epoch["probe"] == pytest.approx(
+        50_000 / bounds["probe_ce"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["backdoored"] == pytest.approx(
+        50_000 / bounds["backdoored"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["d_br"] == pytest.approx(
+        12_500 / bounds["d_br"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.an_epoch["d_st"] == pytest.approx(
+        100_000 / bounds["ss_ctl"]["stage_images_per_s"], rel=1e-4
+    )
+    assert pace.a_pass == pytest.approx(50_000 / bounds["score_1"]["stage_images_per_s"], rel=1e-4)
+    assert "results/gpu/bounds.json" in pace.source
+    overview = SweepOverview(1, {}, {"backdoored": 1}, {"backdoored": 200}, 0, 0)
+    hours = plan_hours(overview, "paper")
+    assert hours.unit == "GPU hours"
+    assert hours.total == pytest.approx(200 * 50_000 / 14_152 / 3600)
+    assert "lower bound" in plan_hours(overview, "paper", larger_images=True).source

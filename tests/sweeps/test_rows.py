@@ -15,9 +15,10 @@ from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.pipeline.run import run_plan
 from ray_defense.reports.metrics import LABEL_FREE, METRICS
+from ray_defense.reports.result import ModelResult, Result, ScoreResult
 from ray_defense.store.artifacts import Store
 from ray_defense.sweeps.grid import Axis, Trial, grid_trials
-from ray_defense.sweeps.rows import RowFolder, empty_row, measure_label_free
+from ray_defense.sweeps.rows import RowFolder, empty_row, measure_label_free, result_row
 from tests.support import tiny
 from tests.support.published import replace_published
 
@@ -91,3 +92,36 @@ def test_a_row_is_read_back_and_a_trial_without_one_says_what_it_failed_by(
     rows.write(trial, {"auroc": 0.5})
     assert rows.has(trial)
     assert rows.read(trial) == {"auroc": 0.5}
+
+
+def test_the_round_that_test_data_would_choose_stands_beside_the_one_that_was_kept(
+    trial: Trial, monkeypatch
+):
+    rounds = [{"acc": 0.9, "asr": 1.0}, {"acc": 0.8, "asr": 0.0}, {"acc": 0.4, "asr": 0.0}]
+    rates = ModelResult(
+        title="D-BR",
+        acc=0.4,
+        asr=0.0,
+        num_clean=10,
+        num_triggered=9,
+        acc_interval=None,
+        asr_interval=None,
+        acc_target_excluded=0.3,
+        rounds=rounds,
+    )
+    result = Result(
+        recipe="x",
+        seed=0,
+        score=ScoreResult(None, None, None, []),
+        models={"d_br": rates, "d_st": replace(rates, rounds=None)},
+        weak_attack=None,
+        seconds={},
+        artifacts={},
+        report="",
+        versions={},
+    )
+    monkeypatch.setattr("ray_defense.sweeps.rows.measure_label_free", lambda plan: {})
+    row = result_row(trial, result, plan=None)
+    assert (row["d_br_acc"], row["d_br_target_excluded_acc"]) == (0.4, 0.3)
+    assert (row["d_br_best_round_acc"], row["d_br_best_round_asr"]) == (0.8, 0.0)
+    assert row["d_st_best_round_acc"] is None

@@ -55,6 +55,10 @@ COMMANDS: dict[str, CommandEntry] = {
         "run a table or figure of the paper and set our numbers beside its own",
         "reproduce.REPRODUCE",
     ),
+    "leaderboard": CommandEntry(
+        "write one page that sorts and filters the runs that reproduce left in a folder",
+        "leaderboard.LEADERBOARD",
+    ),
     "report": CommandEntry(
         "write the report of a run whose artifacts are all in the store; compute nothing else",
         "report.REPORT",

@@ -47,7 +47,7 @@ def hours_lines(hours: PlannedHours) -> list[str]:
     """Returns how long the missing work takes, in words."""
     if not hours.by_stage:
         return ["nothing is missing"]
-    lines = [f"about {hours.total:.1f} hours on one machine ({hours.source}):"]
+    lines = [f"about {hours.total:.1f} {hours.unit} ({hours.source}):"]
     for stage, of_stage in sorted(hours.by_stage.items(), key=lambda item: -item[1]):
         lines.append(f"  {stage:<24} {of_stage:.2f} h")
     return lines

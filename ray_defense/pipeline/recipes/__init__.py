@@ -24,6 +24,12 @@ RECIPES: Registry[Callable[[], Recipe]] = Registry(
         "cifar10_comparison_robust": "comparison.cifar10_comparison_robust",
         "cifar100_comparison": "comparison.cifar100_comparison",
         "imagenet200_comparison": "comparison.imagenet200_comparison",
+        "paper": "variants.paper",
+        "authors": "variants.authors",
+        "ours": "variants.ours",
+        "paper_small": "variants.paper_small",
+        "authors_small": "variants.authors_small",
+        "ours_small": "variants.ours_small",
         "folder": "own_images.folder",
     },
 )

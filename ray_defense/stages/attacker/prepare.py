@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ray_defense.attacks.label_consistent import LabelConsistent
 from ray_defense.attacks.protocol import Attack
 from ray_defense.core.errors import look_up
 from ray_defense.data.sources.protocol import Source
@@ -16,6 +17,7 @@ from ray_defense.stages.attacker.surrogate import surrogate_asset, surrogate_ste
 from ray_defense.stages.attacker.trojan_patch import trojan_patch_step
 from ray_defense.stages.context import PlanContext
 from ray_defense.stages.ingest import IngestConfig, ingest_step
+from ray_defense.training.normalization import NO_NORMALIZATION
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ def _surrogate(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:
     config = workplace.config.surrogate
     step = surrogate_step(config, workplace.clean_step(), workplace.context)
     num_classes = workplace.source.info().num_classes
-    return step, surrogate_asset(step.artifact, config, num_classes, workplace.context)
+    context = workplace.context
+    if isinstance(attack, LabelConsistent) and attack.pgd_sees == "raw":  # D6
+        context = replace(context, normalization=NO_NORMALIZATION)
+    return step, surrogate_asset(step.artifact, config, num_classes, context)
 
 
 def _trojan_patch(attack: Any, workplace: Workplace) -> tuple[Step, AttackAsset]:

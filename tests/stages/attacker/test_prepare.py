@@ -6,12 +6,14 @@ from PIL import Image
 
 from ray_defense.attacks import ATTACKS
 from ray_defense.attacks.badnets import BadNets
+from ray_defense.attacks.label_consistent import LabelConsistent
 from ray_defense.attacks.trojan import Trojan
 from ray_defense.data.sources.digits import Digits
 from ray_defense.stages.attacker.attacker_config import AttackerConfig
 from ray_defense.stages.attacker.prepare import Preparation, prepare_attack
 from ray_defense.stages.attacker.prepared_attack import PreparedAttack, eligible_samples
 from ray_defense.stages.ingest import IngestConfig
+from ray_defense.training.normalization import NO_NORMALIZATION
 from tests.support.assets import random_images
 from tests.support.noise import write_noise
 from tests.support.steps import make_step, plan_context
@@ -52,6 +54,14 @@ def test_runs_of_many_seeds_share_an_asset_and_networks_depend_on_the_attackers_
     assert prepare(attack, tmp_path, run_seed=1).step.key == step.key
     other = prepare(attack, tmp_path, attacker_seed=1).step
     assert (other.key != step.key) is (attack.requires in REQUIRING_A_NETWORK)
+
+
+def test_the_authors_surrogate_is_the_same_network_and_sees_pixels_as_they_are(tmp_path):
+    normalized = prepare(LabelConsistent(), tmp_path)
+    raw = prepare(LabelConsistent(pgd_sees="raw"), tmp_path)
+    assert raw.step.key == normalized.step.key
+    seen = [made.attack.asset.load.keywords["normalization"] for made in (normalized, raw)]
+    assert seen == [plan_context(tmp_path, 0).normalization, NO_NORMALIZATION]
 
 
 def test_a_trojan_pattern_that_is_given_is_not_optimized(tmp_path):
