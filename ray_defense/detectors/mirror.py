@@ -18,7 +18,7 @@ from ray_defense.transforms.protocol import Transform
 class Mirror(SymmetryDetector):
     """W(x) = g(x) - g(mirror x) by networks that did not see x.
 
-    Where `mid80` is far above 1/2 the source itself is handed.
+    Where `mid50` is far above 1/2 the source itself is handed.
     """
 
     name: ClassVar[str] = "mirror"

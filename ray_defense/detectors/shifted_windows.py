@@ -3,7 +3,7 @@
 Two windows of the same image, some pixels apart, are told from each other out of fold. It sees
 triggers that are their own mirror image, to which the mirror filter is blind. The null is not
 exact: photographs have their subject in the middle, and JPEG cuts them in blocks of 8 pixels, so
-that the sign of W is no fair coin. `mid80` says how far from one it is: on CIFAR-10 from JPEG files
+that the sign of W is no fair coin. `mid50` says how far from one it is: on CIFAR-10 from JPEG files
 it was 0.996 for a shift of 2 pixels, so that nothing could be counted there.
 """
 

@@ -68,7 +68,7 @@ class SymmetryDetector:
     """W(x) by networks that did not see x.
 
     A detector names the symmetry: `tau` makes the view after it, `original` the view before it. The
-    evidence's metric `mid80` is the accuracy among the 80 % of samples with the smallest |W|: far
+    evidence's metric `mid50` is the accuracy among the half of the samples with the smallest |W|: far
     above 1/2 the symmetry does not hold for the source, and the signs of W are no fair coins.
     """
 
@@ -115,7 +115,7 @@ class SymmetryDetector:
 
     def finish(self, gathered: "Gathered") -> Finished:
         statistic_N = gathered.columns[self.name]
-        return Finished({self.name: statistic_N}, {"mid80": middle_accuracy(statistic_N)})
+        return Finished({self.name: statistic_N}, {"mid50": middle_accuracy(statistic_N)})
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:

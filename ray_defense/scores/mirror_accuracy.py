@@ -1,4 +1,4 @@
-"""mid80: how often a symmetry test is right on the samples that tell it least.
+"""mid50: how often a symmetry test is right on the samples that tell it least.
 
 A trigger moves the few samples with the largest |W|. A network that is right about all the others,
 too, has learned a handedness of the source (traces of JPEG, digits, text), so that the signs of W
@@ -9,13 +9,13 @@ import numpy as np
 
 from ray_defense.scores.antisymmetric import check_statistics
 
-_MIDDLE_SHARE = 0.8
+_MIDDLE_SHARE = 0.5
 
 
 def middle_accuracy(statistics_M: np.ndarray) -> float:
-    """Returns the accuracy among the 80 % of samples with the smallest |W|.
+    """Returns the accuracy among the half of the samples with the smallest |W|.
 
-    The samples are the floor(0.8 M) (at least 1) first in the order of |W|, then of position. The
+    The samples are the floor(0.5 M) (at least 1) first in the order of |W|, then of position. The
     network is right about a sample if W > 0, and half right if W = 0.
 
     Args:

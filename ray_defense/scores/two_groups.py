@@ -11,7 +11,7 @@ from math import sqrt
 
 import numpy as np
 
-_STARTS = (0.9, 0.98, 0.995)  # quantiles above which the upper group begins
+_STARTS = (0.5, 0.9, 0.98, 0.995)  # quantiles above which the upper group begins
 _MAX_ROUNDS = 60
 _ENOUGH = 1e-4  # a change of all posteriors below which they have settled
 _FEWEST = 3.0  # in the upper group

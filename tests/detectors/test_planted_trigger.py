@@ -45,7 +45,7 @@ def test_a_planted_trigger_is_found_and_grown(poisoned: Pictures) -> None:
     metrics = poisoned.metrics((MIRROR, GROW), batch_size=100)
     assert metrics["grow"]["num_seeds"] == len(seeds)
     assert metrics["grow"]["coherence"] > 0.9
-    assert 0.4 < metrics["mirror"]["mid80"] < 0.6
+    assert 0.4 < metrics["mirror"]["mid50"] < 0.6
 
 
 def test_nothing_is_found_where_nothing_was_planted(tmp_path: Path) -> None:
@@ -54,5 +54,5 @@ def test_nothing_is_found_where_nothing_was_planted(tmp_path: Path) -> None:
     assert len(choose_seeds(SeedRule("mirror"), columns["mirror"])) == 0
     assert set(columns["grow"].tolist()) == {0.0}
     metrics = clean.metrics((MIRROR, GROW), batch_size=100)
-    assert 0.4 < metrics["mirror"]["mid80"] < 0.6
+    assert 0.4 < metrics["mirror"]["mid50"] < 0.6
     assert metrics["grow"] == {"num_seeds": 0.0}

@@ -79,7 +79,7 @@ def counted_split(
     def fill(directory: Path) -> None:
         table = pa.table({"index": noise.dataset.index, **columns})
         pq.write_table(table, directory / "evidence.parquet")
-        write_json(directory / "metrics.json", {"mirror": {"mid80": 0.5}})
+        write_json(directory / "metrics.json", {"mirror": {"mid50": 0.5}})
 
     evidence = publish_step(context, "evidence", fill)
     config = Evidence(

@@ -75,9 +75,9 @@ def _assess(
         highest = max(limits.max_middle_accuracy, _highest_by_chance(len(values_N)))
         if middle > highest:
             reason = (
-                f"{name} is right about {middle:.1%} of the 80 % of images that tell least, above "
-                f"{highest:.1%}: the images differ from their mirror images by themselves (text, "
-                "digits, traces of JPEG), or more than a fifth of them carry a trigger"
+                f"{name} is right about {middle:.1%} of the half of the images that tell least, "
+                f"above {highest:.1%}: the images differ from their mirror images by themselves (text, "
+                "digits, traces of JPEG), or about half of them carry a trigger"
             )
     if reason is None and kind == "pattern":
         alikeness = table.metrics.get(name, {}).get(ALIKENESS, 0.0)
@@ -95,8 +95,8 @@ def _assess(
 
 
 def _highest_by_chance(num_samples: int) -> float:
-    """Returns three standard errors above 1/2, for the accuracy among 80 % of the samples."""
-    return 0.5 + 1.5 / sqrt(0.8 * num_samples)
+    """Returns three standard errors above 1/2, for the accuracy among half of the samples."""
+    return 0.5 + 1.5 / sqrt(0.5 * num_samples)
 
 
 def _reason_of_values(table: EvidenceTable, name: str, kind: ColumnKind) -> str | None:

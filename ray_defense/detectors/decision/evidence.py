@@ -45,7 +45,7 @@ class Evidence:
     trusted_fraction: float = 0.20  # alpha_c, of the samples of each label that nobody flagged
     # What a clean sample among the largest |W| may have as its chance of a positive sign.
     sign_chance: float = 0.6
-    max_middle_accuracy: float = 0.55  # mid80; above it, and above chance, the source is handed
+    max_middle_accuracy: float = 0.55  # mid50; above it, and above chance, the source is handed
     min_coherence: float = 0.9
     # The least probability of being like the seeds, or of having a pattern, that flags.
     min_posterior: float = 0.5

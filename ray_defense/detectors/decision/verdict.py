@@ -41,7 +41,7 @@ class ColumnReport:
     reason: str | None  # why it is not assessable
     gives_evidence: bool
     num_flagged: int
-    middle_accuracy: float | None  # mid80, of an antisymmetric column
+    middle_accuracy: float | None  # mid50, of an antisymmetric column
     coherence: float | None  # of a grown column
     auroc_of_flagged: float | None  # of all flagged samples against the others
     agrees: bool

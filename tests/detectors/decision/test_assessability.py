@@ -20,7 +20,7 @@ def column_with_accuracy(num_samples: int, accuracy: float) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("num_samples", "accuracy", "assessable"),
-    [(20000, 0.54, True), (20000, 0.56, False), (400, 0.56, True), (400, 0.6, False)],
+    [(20000, 0.54, True), (20000, 0.56, False), (400, 0.56, True), (400, 0.62, False)],
 )
 def test_a_source_is_handed_above_the_limit_and_above_chance(num_samples, accuracy, assessable):
     planted = plant(num_samples, 0)
