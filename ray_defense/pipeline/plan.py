@@ -108,10 +108,18 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         repairable = BackdooredModel(backdoored, recipe.backdoored)
     shared = RecipeModels(recipe.probe, repairable)
     detection = plan_detection(recipe.detect, suspect, shared, context)
+    first_vouched = _first_vouched(recipe)
     power = None
     if recipe.canaries.sizes:
-        decide_copy = partial(decide_on_copy, recipe.detect, recipe.decide, recipe.probe, context)
-        power = plan_power(recipe.canaries, suspect, decide_copy, context)
+        decide_copy = partial(
+            decide_on_copy,
+            recipe.detect,
+            recipe.decide,
+            recipe.probe,
+            context,
+            first_vouched=first_vouched,
+        )
+        power = plan_power(recipe.canaries, suspect, decide_copy, context, first_vouched)
     detector = recipe.detect.detectors[0].name
     split = decide_step(
         recipe.decide,
@@ -121,7 +129,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         context=context,
         detectors=recipe.detect.detectors,
         power=power,
-        first_vouched=_first_vouched(recipe),
+        first_vouched=first_vouched,
     )
     if recipe.backdoored is not None and recipe.given is not None:
         network = recipe.backdoored.model
