@@ -130,6 +130,7 @@ def decide_on_copy(
     copy: Step,
     *,
     first_vouched: int | None = None,
+    pretrained: Step | None = None,
 ) -> Step:
     """Returns the step of the split of a copy, by the detectors and the decision of a recipe.
 
@@ -142,7 +143,8 @@ def decide_on_copy(
             f"canaries measure the power of a verdict, and decide={decide.name} gives none: set "
             "decide=evidence, or leave the canaries out"
         )
-    detection = plan_detection(detect, copy, RecipeModels(probe, backdoored=None), context)
+    models = RecipeModels(probe, backdoored=None, pretrained=pretrained)
+    detection = plan_detection(detect, copy, models, context)
     return decide_step(
         decide,
         detect.detectors[0].name,
