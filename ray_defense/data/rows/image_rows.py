@@ -44,11 +44,9 @@ def samples_of(
     images = rows[columns.image]
     origins: list[bytes | None] = [None] * len(rows)
     if pa.types.is_struct(images.type):
-        # Flattened, a field is null where the struct is.
-        fields = dict(zip(images.type.names, images.flatten(), strict=True))
-        images = fields["bytes"]
-        if columns.origin_path is not None and "path" in fields:
-            origins = fields["path"].cast(pa.large_binary()).to_pylist()
+        if columns.origin_path is not None and images.type.get_field_index("path") >= 0:
+            origins = _field(images, "path").cast(pa.large_binary()).to_pylist()
+        images = _field(images, "bytes")
     for row, content in enumerate(images.to_pylist()):
         origin = f"row {index + row}"
         path = origins[row]
@@ -57,11 +55,16 @@ def samples_of(
         yield UndecodedSample(index + row, origin, int(labels[row]), content)
 
 
+def _field(structs: pa.StructArray, name: str) -> pa.Array:
+    """Returns a field of structs, null where the struct is; names of others may be no UTF-8."""
+    return structs.flatten()[structs.type.get_field_index(name)]
+
+
 def holds_bytes(rows: pa.RecordBatch, columns: ImageColumns) -> bool:
     """Returns whether a row has the bytes of an image."""
     images = rows[columns.image]
     if pa.types.is_struct(images.type):
-        images = dict(zip(images.type.names, images.flatten(), strict=True))["bytes"]
+        images = _field(images, "bytes")
     return bool(images.null_count < len(images))
 
 
@@ -72,7 +75,7 @@ def paths_of(rows: pa.RecordBatch, columns: ImageColumns) -> list[str]:
     """
     images = rows[columns.image]
     if pa.types.is_struct(images.type):
-        images = dict(zip(images.type.names, images.flatten(), strict=True))["path"]
+        images = _field(images, "path")
     if pa.types.is_dictionary(images.type):
         images = images.dictionary_decode()
     texts = images.cast(pa.large_binary()).to_pylist()

@@ -260,3 +260,18 @@ def test_an_arrow_file_alone_names_files_beside_it(folder):
     table = pa.table({"image": ["images/0.png", "images/1.png"], "label": [0, 1]})
     file = write_stream(folder / "a.arrow", table)
     assert recognize(str(file)).source.read("train", 0, 2).labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("has_bytes", [False, True])
+def test_a_field_beside_the_image_whose_name_is_no_unicode_does_no_harm(folder, has_bytes):
+    """Found by fuzzing: pyarrow raises UnicodeDecodeError when it is asked for all names."""
+    data = random_png() if has_bytes else None
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string(), "qqqq": pa.int64()})
+    images = [{"bytes": data, "path": f"images/{number}.png", "qqqq": 1} for number in range(2)]
+    file = write_stream(
+        folder / "a.arrow", pa.table({"image": pa.array(images, kind), "label": [0, 1]})
+    )
+    content = file.read_bytes()
+    assert content.count(b"qqqq") == 1
+    file.write_bytes(content.replace(b"qqqq", b"q\xffqq"))
+    assert SavedDataset(str(file)).read("train", 0, 2).labels.tolist() == [0, 1]
