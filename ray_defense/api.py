@@ -156,6 +156,7 @@ def audit(
     power: Sequence[int] = (),
     seed: int = 0,
     model: "str | Model | None" = None,
+    weights: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     executor: Literal["local", "ray"] | Executor = "local",
     backend: Backend = "auto",
@@ -182,6 +183,8 @@ def audit(
         seed: Of all draws.
         model: The network of the probe, by name ("resnet18", "torchvision:resnet50") or as a
             configuration; None chooses it from the size of the images.
+        weights: A file of pretrained weights, safetensors or a state dict of torch, that the probe
+            starts from where names and shapes fit; None for random ones.
         settings: Of the source that reads a path, by name, such as {"label_column": "species"}.
         executor: See `Where`.
         backend: See `Where`.
@@ -221,6 +224,7 @@ def audit(
         power=tuple(power),
         seed=seed,
         network=named_network(model) if isinstance(model, str) else model,
+        weights=weights,
     )
     num_samples = len(source.labels("train"))
     side = measured_side(source, num_samples)

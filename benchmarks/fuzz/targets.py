@@ -210,9 +210,36 @@ def _read_rows(source: row_files.RowFiles) -> str:
     parquet_rows._descriptions.clear()
     arrow_rows._streams.clear()
     row_files._mapping_of.cache_clear()
+    row_files._names_files.cache_clear()
+    row_files._named_rows.cache_clear()
     info = source.info()
     batch = source.read("train", 0, 2 * _NUM_IMAGES)
     return digest(info, source.labels("train"), batch.images, batch.labels, batch.index)
+
+
+def path_row_seeds(folder: Path) -> list[Seed]:
+    """Returns Parquet and Arrow files whose rows name images: as texts, and in structs."""
+    paths = []
+    for number, image in enumerate(honest_images()):
+        (folder / f"{number}.png").write_bytes(_encoded(image, "PNG"))
+        paths.append(f"{number}.png")
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    structs = pa.array([{"bytes": None, "path": path} for path in paths], kind)
+    seeds = []
+    for number, column in enumerate((pa.array(paths), structs)):
+        table = pa.table({"image": column, "label": _labels()})
+        packed = folder / f"{number}.parquet"
+        pq.write_table(table, packed, row_group_size=5)
+        streamed = folder / f"{number}.arrow"
+        with pa.ipc.new_stream(streamed, table.schema) as writer:
+            writer.write_table(table, max_chunksize=5)
+        for source in (Parquet(str(packed)), SavedDataset(str(streamed))):
+
+            def read(source: row_files.RowFiles = source) -> str:
+                return _read_rows(source)
+
+            seeds.append(Seed(Path(source.path), Path(source.path).read_bytes(), read))
+    return seeds
 
 
 def saved_dataset_seeds(folder: Path) -> list[Seed]:
@@ -605,6 +632,7 @@ FORM_TARGETS = (
     Target("arrays", array_seeds, of_store=False),
     Target("image archives", image_archive_seeds, of_store=False),
     Target("configuration", configuration_seeds, of_store=False),
+    Target("rows of paths", path_row_seeds, of_store=False, num_mutants=_FEW),
     Target("parquet metadata", metadata_seeds, of_store=False, num_mutants=_FEW),
     Target("picture layouts", layout_seeds, of_store=False, num_mutants=_FEW),
 )

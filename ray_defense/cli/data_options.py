@@ -14,6 +14,7 @@ DEFAULT_OUT = "./audit"
 _SOURCE_OPTIONS = (
     ("--image-column", "NAME", "the column, or array, of images or of their paths"),
     ("--label-column", "NAME", "the column, or array, of labels"),
+    ("--folder", "DIR", "of a table of paths: the folder that they are relative to"),
     ("--classes", "DEPTH", "of class folders: top, leaf or auto"),
     ("--layout", "KIND", "of a folder: splits, classes or auto"),
     ("--follow-links-below", "DIR", "read links of class folders that lead to what is below it"),
@@ -21,6 +22,8 @@ _SOURCE_OPTIONS = (
     ("--target-label", "N", "of a record of BackdoorBench: the label that the attacker gave"),
     ("--max-pixels", "N", "of an image before it is resized"),
 )
+
+_FOLDERS = ("folder", "follow_links_below")
 
 
 def add_data_options(parser: CommandParser) -> None:
@@ -83,7 +86,7 @@ def _source_settings(options: argparse.Namespace) -> dict[str, str]:
         name = option[2:].replace("-", "_")
         value = getattr(options, name)
         if value is not None:
-            settings[name] = os.path.abspath(value) if name == "follow_links_below" else value
+            settings[name] = os.path.abspath(value) if name in _FOLDERS else value
     return settings
 
 

@@ -39,4 +39,8 @@ MAX_CLASSES = 2**16
 MAX_CLASS_NAMES_BYTES = 2**21
 MAX_NAME_CHARACTERS = 255  # of a class; file systems allow as many bytes
 
+# Images that a table may name by their paths: sixteen million, or two million with long paths.
+MAX_NAMED_FILES = 2**24
+MAX_PATHS_BYTES = 2**29
+
 MAX_REASON_CHARACTERS = 300  # of an error text that may quote the file

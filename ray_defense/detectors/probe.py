@@ -57,6 +57,7 @@ class ProbeInputs:
     seed: int
     suspect: Artifact
     normalization: Normalization
+    start: Path | None = None  # the weights that it starts from; None: random ones
 
 
 def kept_epochs(probe: Artifact) -> dict[int, Path]:

@@ -16,8 +16,9 @@ from ray_defense.losses.class_centers import class_center_similarity
 from ray_defense.losses.cross_entropy import cross_entropy
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.seeded import build_model
-from ray_defense.models.weights import save_weights
+from ray_defense.models.weights import load_weights, save_weights
 from ray_defense.store.artifacts import Artifact
+from ray_defense.store.checked_files import checked_file
 from ray_defense.store.written_files import note_written
 from ray_defense.training.loop import RunningMean, autocast, run_epochs, take_step, to_device
 from ray_defense.training.supervised import measure_accuracy, train_epoch
@@ -72,6 +73,8 @@ class _ProbeTraining:
         )
         weights_seed = stream(self.seed, "probe", "weights")
         built = build_model(config.model, self.data.num_classes, weights_seed)
+        if inputs.start is not None:
+            load_weights(checked_file(inputs.start), built)
         self.model = to_device(built, worker.device)
         self.wrapped = worker.wrap(self.model, partly_used=True)
         self.cross_entropy_optimizer = config.sgd.build(self.model.parameters())

@@ -6,6 +6,7 @@ The rules look at the number and the size of the images alone, never at labels o
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from ray_defense.core.errors import InputError, look_up
@@ -46,6 +47,7 @@ class AuditSettings:
         seed: Of the run.
         network: Of the probe; None chooses it from the size of the images. The networks of the
             mirror filter and of growing are small ones of their own, which see where a pixel is.
+        weights: A file of weights that the probe starts from; None for random ones.
     """
 
     quick: bool = False
@@ -53,6 +55,7 @@ class AuditSettings:
     power: tuple[int, ...] = ()
     seed: int = 0
     network: Model | None = None
+    weights: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def plan_audit(
         settings: What the user decided.
 
     Raises:
-        InputError: For a network whose features no detector of the audit can read.
+        InputError: For a network whose features no detector of the audit can read, or weights that
+            do not fit it.
     """
     _check_network(settings)
     given_size: int = getattr(source, "size", SIZES[0])
@@ -116,6 +120,8 @@ def plan_audit(
         choices["probe"] = f"{_described(settings.network)} (as asked for)"
     if not settings.power:
         choices["power"] = "not measured"
+    if settings.weights is not None:
+        config, choices["weights"] = _with_weights(config, settings)
     return AuditPlan(config, choices)
 
 
@@ -203,6 +209,24 @@ def _probe(
             network = SmallResNetDeepStem(num_halvings=halvings)
     epochs = min(_MOST_EPOCHS, max(4, ceil(_LABEL_SAMPLES / max(1, num_samples))))
     return replace(probe, model=network, epochs=epochs)
+
+
+def _with_weights(config: Recipe, settings: AuditSettings) -> tuple[Recipe, str]:
+    """Returns the recipe with a probe that starts from a file, and what of the file fits."""
+    from ray_defense.models.seeded import build_model
+    from ray_defense.stages.model_file import hash_of_model, read_model_bytes
+    from ray_defense.stages.pretrained import PretrainedWeights, read_fitting
+
+    path = str(Path(settings.weights or "").expanduser().absolute())
+    if settings.quick:
+        raise InputError(
+            "a quick audit trains no probe, so there is nothing that could start from weights: "
+            "leave --weights or --quick out"
+        )
+    weights = PretrainedWeights(path, hash_of_model(read_model_bytes(path)))
+    model = build_model(config.probe.model, config.source.info().num_classes, seed=0)
+    sentence = read_fitting(weights, model).sentence()
+    return replace(config, pretrained=weights), f"of {path}: {sentence}"
 
 
 def _check_network(settings: AuditSettings) -> None:

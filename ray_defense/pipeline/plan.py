@@ -27,6 +27,7 @@ from ray_defense.stages.evaluation import EVALUATION, TrainedModel, evaluation_s
 from ray_defense.stages.given_model import given_step
 from ray_defense.stages.ingest import ingest_step
 from ray_defense.stages.poison import attacked_step, poison_step
+from ray_defense.stages.pretrained import pretrained_step
 from ray_defense.stages.probe import probe_step
 from ray_defense.stages.repaired import REPAIRED, repaired_step
 from ray_defense.store.artifacts import Artifact, Store
@@ -106,12 +107,22 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
     if recipe.backdoored is not None and recipe.given is None:
         backdoored = backdoored_step(recipe.backdoored, suspect, context)
         repairable = BackdooredModel(backdoored, recipe.backdoored)
-    shared = RecipeModels(recipe.probe, repairable)
+    pretrained = _plan_pretrained(recipe, context)
+    shared = RecipeModels(recipe.probe, repairable, pretrained)
     detection = plan_detection(recipe.detect, suspect, shared, context)
+    first_vouched = _first_vouched(recipe)
     power = None
     if recipe.canaries.sizes:
-        decide_copy = partial(decide_on_copy, recipe.detect, recipe.decide, recipe.probe, context)
-        power = plan_power(recipe.canaries, suspect, decide_copy, context)
+        decide_copy = partial(
+            decide_on_copy,
+            recipe.detect,
+            recipe.decide,
+            recipe.probe,
+            context,
+            first_vouched=first_vouched,
+            pretrained=pretrained,
+        )
+        power = plan_power(recipe.canaries, suspect, decide_copy, context, first_vouched)
     detector = recipe.detect.detectors[0].name
     split = decide_step(
         recipe.decide,
@@ -121,7 +132,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         context=context,
         detectors=recipe.detect.detectors,
         power=power,
-        first_vouched=_first_vouched(recipe),
+        first_vouched=first_vouched,
     )
     if recipe.backdoored is not None and recipe.given is not None:
         network = recipe.backdoored.model
@@ -137,7 +148,7 @@ def plan_recipe(recipe: Recipe, store: Store) -> Plan:
         recipe=recipe,
         context=context,
         dataset=dataset,
-        probe=probe_step(recipe.probe, suspect, context),
+        probe=probe_step(recipe.probe, suspect, context, pretrained),
         detection=detection,
         split=split,
         backdoored=backdoored,
@@ -172,6 +183,14 @@ def _plan_repaired(
         defended=defenses[repairing[0]],
         context=context,
     )
+
+
+def _plan_pretrained(recipe: Recipe, context: PlanContext) -> Step | None:
+    """Returns the step of the weights that the probe starts from; None where none are given."""
+    if recipe.pretrained is None:
+        return None
+    num_classes = recipe.source.info().num_classes
+    return pretrained_step(recipe.pretrained, recipe.probe.model, num_classes, context)
 
 
 def _first_vouched(recipe: Recipe) -> int | None:

@@ -24,6 +24,7 @@ from ray_defense.stages.evaluation import EvaluationConfig
 from ray_defense.stages.given_model import GivenModel
 from ray_defense.stages.ingest import IngestConfig
 from ray_defense.stages.poison import PoisonConfig
+from ray_defense.stages.pretrained import PretrainedWeights
 from ray_defense.training.normalization import NORMALIZATIONS, Normalization
 from ray_defense.training.settings import SupervisedConfig
 
@@ -35,7 +36,8 @@ class Recipe:
     Without an attack the source is taken as it is, and there is no truth to compare with. Without
     `backdoored` only the scores and the split are wanted, and what needs no backdoored model. With
     `given` the backdoored model is a file of the user and is not trained; `backdoored` then says
-    which network it is, and how its images are augmented while it is repaired.
+    which network it is, and how its images are augmented while it is repaired. With
+    `pretrained` the probe starts from a file of weights.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Recipe:
     clean: CleanShareConfig = CleanShareConfig()
     normalization: Normalization = choice(NORMALIZATIONS, default=NORMALIZATIONS["cifar10"])
     probe: ProbeConfig = ProbeConfig()
+    pretrained: PretrainedWeights | None = None
     detect: DetectConfig = DetectConfig()
     decide: Any = choice(DECISIONS, default=Fractions())
     canaries: CanaryConfig = CanaryConfig(sizes=())

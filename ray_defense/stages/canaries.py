@@ -1,7 +1,8 @@
 """suspect dataset --canaries--> power: which planted triggers the same detectors would have found.
 
 Canaries live in copies of the dataset, one for each kind and number. Nothing but the power is made
-from a copy: its images, labels, networks, evidence and decisions reach no other artifact.
+from a copy: its images, labels, networks, evidence and decisions reach no other artifact. Samples
+that the user vouches for are no canaries, and are vouched for in a copy as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.execution.protocols import Executor
 from ray_defense.execution.steps import FunctionWork, Step
 from ray_defense.stages.context import PlanContext
-from ray_defense.stages.decide import VERDICT_FILE, decide_step
+from ray_defense.stages.decide import VERDICT_FILE, decide_step, read_vouched
 from ray_defense.stages.detect import DetectConfig, plan_detection
 from ray_defense.stages.detector_models import RecipeModels
 from ray_defense.stages.power_file import POWER_FILE
@@ -92,6 +93,7 @@ def plan_power(
     suspect: Step,
     decide_copy: Callable[[Step], Step],
     context: PlanContext,
+    first_vouched: int | None = None,
 ) -> Step:
     """Returns the step of the power of some detectors and a decision on a dataset.
 
@@ -101,12 +103,14 @@ def plan_power(
         decide_copy: Plans the detectors and the decision on a copy, given its step, and returns the
             step of the split, such as `partial(decide_on_copy, detect, decide, probe, context)`.
         context: The surroundings of the plan.
+        first_vouched: The index of the first sample that the user vouches for; None where there is
+            none.
     """
     copies = []
     needs: dict[str, Step] = {}
     splits: dict[str, Step] = {}
     for number, canary in enumerate(config.kinds()):
-        copy = canary_copy_step(canary, suspect, context)
+        copy = canary_copy_step(canary, suspect, context, first_vouched)
         split = decide_copy(copy)
         copies.append(PlantedCopy(canary, copy, split))
         needs[f"copy_{number}"] = copy
@@ -119,7 +123,14 @@ def plan_power(
 
 
 def decide_on_copy(
-    detect: DetectConfig, decide: Decision, probe: ProbeConfig, context: PlanContext, copy: Step
+    detect: DetectConfig,
+    decide: Decision,
+    probe: ProbeConfig,
+    context: PlanContext,
+    copy: Step,
+    *,
+    first_vouched: int | None = None,
+    pretrained: Step | None = None,
 ) -> Step:
     """Returns the step of the split of a copy, by the detectors and the decision of a recipe.
 
@@ -132,7 +143,8 @@ def decide_on_copy(
             f"canaries measure the power of a verdict, and decide={decide.name} gives none: set "
             "decide=evidence, or leave the canaries out"
         )
-    detection = plan_detection(detect, copy, RecipeModels(probe, backdoored=None), context)
+    models = RecipeModels(probe, backdoored=None, pretrained=pretrained)
+    detection = plan_detection(detect, copy, models, context)
     return decide_step(
         decide,
         detect.detectors[0].name,
@@ -140,38 +152,50 @@ def decide_on_copy(
         evidence=detection.evidence,
         context=context,
         detectors=detect.detectors,
+        first_vouched=first_vouched,
     )
 
 
-def canary_copy_step(canary: Canary, suspect: Step, context: PlanContext) -> Step:
-    """Returns the step of a copy of the dataset with canaries of one kind."""
-    artifact = context.locate(COPY, COPY_VERSION, canary, {"suspect": suspect})
+def canary_copy_step(
+    canary: Canary, suspect: Step, context: PlanContext, first_vouched: int | None = None
+) -> Step:
+    """Returns the step of a copy of the dataset with canaries of one kind, none of them vouched."""
+    identity = {} if first_vouched is None else {"first_vouched": first_vouched}
+    artifact = context.locate(COPY, COPY_VERSION, canary, {"suspect": suspect}, **identity)
     key = stream(context.seed, COPY, canary.family.name, int(canary.keeps_label))
-    work = FunctionWork(partial(_plant, canary, suspect.artifact, key))
+    work = FunctionWork(partial(_plant, canary, suspect.artifact, key, first_vouched))
     return Step(artifact, needs=(suspect,), work=work)
 
 
 def choose_canaries(
-    labels: np.ndarray, index: np.ndarray, canary: Canary, key: int
+    labels: np.ndarray,
+    index: np.ndarray,
+    canary: Canary,
+    key: int,
+    *,
+    judged: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int]:
     """Chooses which samples become canaries, and the class that they have afterwards.
 
-    The class is the most frequent one (the lowest of several). Canaries that keep their label are
-    at most half of it; the others come from all other classes. A smaller number is a part of a
-    larger one.
+    Of the samples that are judged, the class is the most frequent one (the lowest of several).
+    Canaries that keep their label are at most half of it; the others come from all other classes. A
+    smaller number is a part of a larger one.
 
     Args:
         labels: As received, int [N].
         index: The indices of the samples, int [N].
         canary: Their kind and number.
         key: The random stream of the draws.
+        judged: Which samples nobody vouches for, bool [N]; None for all.
 
     Returns:
         Positions, int64, ascending, and the class.
     """
-    label = int(np.bincount(labels).argmax())
+    if judged is None:
+        judged = np.ones(len(labels), bool)
+    label = int(np.bincount(labels[judged], minlength=1).argmax())
     in_class = labels == label
-    candidates = np.flatnonzero(in_class if canary.keeps_label else ~in_class)
+    candidates = np.flatnonzero(judged & (in_class if canary.keeps_label else ~in_class))
     num_chosen = min(canary.size, len(candidates) // 2)
     draws = uniform(key, index[candidates], 1)[:, 0]
     order = np.argsort(draws, kind="stable")
@@ -179,7 +203,12 @@ def choose_canaries(
 
 
 def _plant(
-    canary: Canary, suspect: Artifact, key: int, artifact: Artifact, executor: Executor
+    canary: Canary,
+    suspect: Artifact,
+    key: int,
+    first_vouched: int | None,
+    artifact: Artifact,
+    executor: Executor,
 ) -> None:
     """Writes the copy, shard by shard, and `canaries.json` with the indices of the canaries."""
     from ray_defense.data.suspect_dataset import (
@@ -190,7 +219,10 @@ def _plant(
     )
 
     dataset = SuspectDataset(suspect.path)
-    chosen, label = choose_canaries(dataset.labels, dataset.index, canary, key)
+    judged = None
+    if first_vouched is not None:
+        judged = ~read_vouched(suspect, dataset, first_vouched)
+    chosen, label = choose_canaries(dataset.labels, dataset.index, canary, key, judged=judged)
     labels = dataset.labels.copy()
     labels[chosen] = label
     is_canary = np.zeros(dataset.num_samples, bool)

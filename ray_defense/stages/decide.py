@@ -103,11 +103,7 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
     from ray_defense.data.split_table import SplitTable, write_split
     from ray_defense.data.suspect_dataset import SuspectDataset
     from ray_defense.detectors.decision.protocol import EvidenceTable
-    from ray_defense.detectors.decision.vouched import (
-        set_vouched_aside,
-        vouched_samples,
-        with_vouched,
-    )
+    from ray_defense.detectors.decision.vouched import set_vouched_aside, with_vouched
     from ray_defense.stages.power_file import read_power
 
     dataset = SuspectDataset(inputs.suspect.path)
@@ -124,9 +120,7 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
     if inputs.first_vouched is None:
         decided = inputs.config.decide(table, inputs.detector, power)
     else:
-        vouched_N = vouched_samples(
-            dataset.index, dataset.labels, _read_hashes(inputs.suspect), inputs.first_vouched
-        )
+        vouched_N = read_vouched(inputs.suspect, dataset, inputs.first_vouched)
         judged = set_vouched_aside(table, vouched_N)
         decided = with_vouched(inputs.config.decide(judged, inputs.detector, power), vouched_N)
     positions = decided.positions
@@ -146,15 +140,20 @@ def _decide(inputs: DecideInputs, artifact: Artifact, executor: Executor) -> Non
     write_json(artifact.work / "summary.json", summary)
 
 
-def _read_hashes(suspect: Artifact) -> list[str]:
-    """Returns the hash of the pixels of each sample of a dataset."""
+def read_vouched(suspect: Artifact, dataset: "SuspectDataset", first_vouched: int) -> np.ndarray:
+    """Returns which samples of a dataset the user vouches for, bool [N].
+
+    Args:
+        suspect: The artifact of the dataset.
+        dataset: What is in it.
+        first_vouched: The index of the first sample that the user gave as trusted.
+    """
     from ray_defense.data.suspect_dataset import MANIFEST
     from ray_defense.data.table_file import read_table
+    from ray_defense.detectors.decision.vouched import vouched_samples
 
-    hashes: list[str] = read_table(suspect.path / MANIFEST, columns=["sha256"])[
-        "sha256"
-    ].to_pylist()
-    return hashes
+    hashes = read_table(suspect.path / MANIFEST, columns=["sha256"])["sha256"].to_pylist()
+    return vouched_samples(dataset.index, dataset.labels, hashes, first_vouched)
 
 
 def _read_metrics(evidence: Artifact) -> dict[str, dict[str, float]]:

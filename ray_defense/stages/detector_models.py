@@ -39,6 +39,7 @@ class RecipeModels:
 
     probe: ProbeConfig
     backdoored: BackdooredModel | None
+    pretrained: Step | None = None  # of the weights that the probe starts from
 
 
 def given_model(role: str, step: Step, network: Model) -> PlannedModel:
@@ -72,7 +73,7 @@ def plan_models(
         if model in planned:
             continue
         if isinstance(model, Probe):
-            planned[model] = _plan_probe(model, suspect, shared.probe, context)
+            planned[model] = _plan_probe(model, suspect, shared, context)
         elif isinstance(model, Backdoored):
             planned[model] = _backdoored_model(shared.backdoored)
         else:
@@ -83,13 +84,15 @@ def plan_models(
 
 
 def _plan_probe(
-    required: Probe, suspect: Step, config: ProbeConfig, context: PlanContext
+    required: Probe, suspect: Step, shared: RecipeModels, context: PlanContext
 ) -> PlannedModel:
     role = PROBE
+    config = shared.probe
     if not required.intra and config.intra_epochs:
         role = CROSS_ENTROPY_PROBE
         config = replace(config, intra_epochs=0, keep_epochs=False)
-    return given_model(role, probe_step(config, suspect, context), config.model)
+    step = probe_step(config, suspect, context, shared.pretrained)
+    return given_model(role, step, config.model)
 
 
 def _backdoored_model(backdoored: BackdooredModel | None) -> PlannedModel:

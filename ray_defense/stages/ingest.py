@@ -89,7 +89,7 @@ def check_store_apart(source: Source, store: Store) -> None:
     splits: tuple[SourceSplit, ...] = ("train", "test")
     for split in splits:
         listing = source.list_files(split)
-        if listing is None:
+        if listing is None or listing.folder is None:
             continue
         folder = listing.folder.resolve()
         if not root.is_relative_to(folder):

@@ -3,6 +3,7 @@
 from ray_defense.detectors.probe import ProbeConfig, ProbeInputs
 from ray_defense.execution.protocols import TrainJob, Worker
 from ray_defense.execution.steps import Step, TrainingWork
+from ray_defense.models.file_names import WEIGHTS
 from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
 
@@ -10,16 +11,27 @@ PROBE = "probe"
 VERSION = 1
 
 
-def probe_step(config: ProbeConfig, suspect: Step, context: PlanContext) -> Step:
-    """Returns the step that trains the probe."""
-    artifact = context.locate(
-        PROBE, VERSION, config, {"suspect": suspect}, normalization=context.normalization
-    )
+def probe_step(
+    config: ProbeConfig, suspect: Step, context: PlanContext, pretrained: Step | None = None
+) -> Step:
+    """Returns the step that trains the probe.
+
+    Args:
+        config: The probe.
+        suspect: The step of the dataset.
+        context: The surroundings of the plan.
+        pretrained: The step of the weights that it starts from; None for random ones.
+    """
+    needs = {"suspect": suspect}
+    if pretrained is not None:
+        needs["pretrained"] = pretrained
+    artifact = context.locate(PROBE, VERSION, config, needs, normalization=context.normalization)
     inputs = ProbeInputs(
         config=config,
         seed=context.seed,
         suspect=suspect.artifact,
         normalization=context.normalization,
+        start=None if pretrained is None else pretrained.artifact.path / WEIGHTS,
     )
     job = TrainJob(
         program=_train,
@@ -28,7 +40,7 @@ def probe_step(config: ProbeConfig, suspect: Step, context: PlanContext) -> Step
         workers=config.workers,
         num_epochs=config.num_epochs,
     )
-    return Step(artifact, needs=(suspect,), work=TrainingWork(job))
+    return Step(artifact, needs=tuple(needs.values()), work=TrainingWork(job))
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: ProbeInputs) -> None:

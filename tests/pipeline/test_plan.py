@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from ray_defense.core.config import override
+from ray_defense.data.sources.with_trusted import WithTrusted
 from ray_defense.execution.local import LocalExecutor
 from ray_defense.execution.steps import Step, with_needs
 from ray_defense.pipeline.plan import Plan, Until, plan_recipe
@@ -49,6 +51,21 @@ def test_the_recipes_whose_source_needs_no_files_are_those_of_digits():
         if recipe().source.name == "digits":
             names.append(name)
     assert tuple(names) == (*WITHOUT_FILES, "digits_baselines")
+
+
+def test_planted_copies_know_the_images_that_the_user_vouches_for(tmp_path: Path):
+    tiny.write_digits(tmp_path, 20, 20)
+    recipe = override(tiny.recipe(tmp_path), "decide", "evidence")
+    recipe = override(recipe, "detect.detectors", "mirror,fct_draws,grow")
+    recipe = replace(override(recipe, "canaries.sizes", (20,)), defenses=(), backdoored=None)
+    recipe = replace(recipe, source=WithTrusted(recipe.source, recipe.source), attack=None)
+    steps = with_needs([plan_of(recipe, tmp_path).split])
+    works = [step.work for step in steps if step.artifact.stage in ("canary_copy", "split")]
+    assert len(works) == 6 + 6 + 1
+    first = recipe.source.first_vouched()
+    for work in works:
+        arguments = work.function.args
+        assert first in arguments or arguments[0].first_vouched == first
 
 
 @pytest.mark.parametrize("name", WITHOUT_FILES)

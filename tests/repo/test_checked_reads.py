@@ -59,6 +59,7 @@ READERS = {
     },
     "load_weights": {
         "defenses/d_br_training.py",  # of a round that is published, and compared, right after
+        "detectors/probe_training.py",
         "models/weights.py",
         "stages/attacker/ssba_encoder_training.py",
     },

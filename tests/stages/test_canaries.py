@@ -14,7 +14,7 @@ from ray_defense.attacks.blend_signal import BlendSignal
 from ray_defense.attacks.sig import Sig
 from ray_defense.core.errors import InputError
 from ray_defense.core.files import read_json, write_json
-from ray_defense.data.split_table import SplitTable, write_split
+from ray_defense.data.split_table import SplitTable, read_split, write_split
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.decision.fractions import Fractions
@@ -22,6 +22,7 @@ from ray_defense.detectors.decision.verdict import CanaryResult, Power
 from ray_defense.detectors.fct import Fct
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.execution.steps import FunctionWork, Step, with_needs
+from ray_defense.models.small_resnet import SmallResNet
 from ray_defense.stages.canaries import (
     Canary,
     CanaryConfig,
@@ -50,6 +51,22 @@ def test_canaries_are_of_one_class_or_come_from_the_others(labels, keeps_label, 
     assert len(chosen) == min(size, num_candidates // 2)
     fewer, _ = choose_canaries(labels, index, replace(canary, size=(size + 1) // 2), key=5)
     assert set(fewer.tolist()) <= set(chosen.tolist())
+
+
+@given(LABELS, st.booleans(), st.integers(1, 40), st.integers(0, 70))
+def test_no_sample_that_somebody_vouches_for_becomes_a_canary(
+    labels, keeps_label, size, first_vouched
+):
+    labels = np.array(labels)
+    index = np.arange(len(labels))
+    canary = Canary(BadNets(), keeps_label, size)
+    judged = index < first_vouched
+    chosen = choose_canaries(labels, index, canary, key=5, judged=judged)
+    assert (chosen[0] < first_vouched).all()
+    if judged.any():  # they change nothing else either
+        alone = choose_canaries(labels[judged], index[judged], canary, key=5)
+        assert np.array_equal(chosen[0], alone[0])
+        assert chosen[1] == alone[1]
 
 
 @pytest.mark.parametrize("keeps_label", [False, True])
@@ -136,6 +153,27 @@ def test_canaries_run_through_the_detectors_and_the_decision_and_reach_nothing_e
         assert len(by_stage[stage]) == 2  # dirty and clean label
     for probe in by_stage["probe"]:
         assert probed_noise.suspect.key not in {need.key for need in probe.needs}
+
+
+def test_images_that_the_user_vouches_for_are_trusted_in_a_copy_and_get_no_trigger(
+    probed_noise, tmp_path
+):
+    context = replace(probed_noise.context, store=Store(tmp_path))
+    detect = DetectConfig(detectors=(Fct(),))
+    decide = Evidence(antisymmetric=("fct",), grown=(), one_sided=(), trusted_by=("fct",))
+    probe = ProbeConfig(SmallResNet(width=4), epochs=1, intra_epochs=0, batch_size=50)
+    canary = Canary(BadNets(), keeps_label=False, size=40)
+    suspect = probed_noise.suspect
+    copy = canary_copy_step(canary, suspect, context, first_vouched=60)
+    assert copy.key != canary_copy_step(canary, suspect, context).key
+    split = decide_on_copy(detect, decide, probe, context, copy, first_vouched=60)
+    table = read_split(make_step(split, context).path)
+    vouched = table.index >= 60
+    assert (table.part[vouched] == "trusted").all()
+    assert len(table.members("trusted")) < vouched.sum() + 30
+    canaries = read_json(copy.artifact.path / "canaries.json")["index"]
+    assert canaries
+    assert max(canaries) < 60
 
 
 def test_a_decision_without_a_verdict_has_no_power(probed_noise):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +15,8 @@ from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
 from ray_defense.data.sources.digits import Digits
 from ray_defense.data.sources.image_folder import ImageFolder
+from ray_defense.data.sources.parquet import Parquet
+from ray_defense.data.sources.table import Table
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.execution.local import LocalExecutor
 from ray_defense.execution.protocols import IngestJob
@@ -167,6 +170,21 @@ def test_a_store_beside_the_classes_or_hidden_from_them_is_none(tmp_path: Path):
     (folder / "test" / "a").mkdir(parents=True)
     with pytest.raises(InputError, match="would become a class"):
         plan_ingest(folder, plan_context(folder / "test" / "store"), poisoned=False)
+
+
+def test_a_store_beside_a_table_that_names_the_images_is_no_class(tmp_path: Path):
+    write_class_folders(tmp_path, {"a": 9, "b": 9})
+    paths = [f"{name}/{number}.png" for name in "ab" for number in range(9)]
+    labels = [name for name in "ab" for _ in range(9)]
+    pq.write_table(pa.table({"image": paths, "label": labels}), tmp_path / "train.parquet")
+    rows = [f"{path},{label}" for path, label in zip(paths, labels, strict=True)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    for source in (Table(str(tmp_path / "labels.csv")), Parquet(str(tmp_path / "train.parquet"))):
+        context = plan_context(tmp_path / source.name)
+        step = ingest_step(CUT, source, context)
+        make_step(step, context)
+        dataset = SuspectDataset(step.artifact.path)
+        assert sorted(dataset.labels.tolist()) == [0] * 9 + [1] * 9
 
 
 @pytest.mark.parametrize("poisoned", [False, True])

@@ -25,6 +25,11 @@ class AuditCommand:
             help="the network of the probe: resnet18, or torchvision:resnet50; else by the size",
         )
         parser.add_argument(
+            "--weights",
+            metavar="FILE",
+            help="pretrained weights that the probe starts from, safetensors or a state dict",
+        )
+        parser.add_argument(
             "--power",
             default="",
             metavar="N,N",
@@ -48,6 +53,7 @@ class AuditCommand:
                 power=_parse_sizes(options.power),
                 seed=options.seed,
                 model=options.model,
+                weights=options.weights,
                 overrides=work.overrides(),
                 command=command_line(),
                 **data_arguments(options),

@@ -15,8 +15,10 @@ import pyarrow as pa
 from ray_defense.core.errors import InputError
 from ray_defense.data.rows.image_rows import (
     FileDescription,
+    NamedFiles,
     column_codes,
     column_numbers,
+    holds_bytes,
     samples_of,
 )
 from ray_defense.data.rows.label_mapping import ClassMapping, GivenLabels, TextCodes
@@ -81,6 +83,44 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
             num_rows += len(labels)
     texts = None if codes is None else codes.texts()
     return GivenLabels(np.concatenate(parts)[:limit], texts)
+
+
+def has_bytes(files: Sequence[Path], names: ColumnNames) -> bool:
+    """Returns whether a row of files has the bytes of an image; reads up to the first that has.
+
+    Args:
+        files: The files of a split, each with a column of bytes.
+        names: The columns that the user names.
+
+    Raises:
+        InputError: If a file is damaged or has other columns.
+    """
+    for file in files:
+        stream = _opened(file, names)
+        for place in stream.layout.batches:
+            if holds_bytes(stream.read(place), stream.description.columns):
+                return True
+    return False
+
+
+def read_paths(files: Sequence[Path], names: ColumnNames, limit: int | None) -> list[str]:
+    """Returns the paths of the images of files one after another, "" for a missing one.
+
+    Args:
+        files: The files of a split, each with a column of paths.
+        names: The columns that the user names.
+        limit: The number of rows that are read, the first ones; None for all.
+
+    Raises:
+        InputError: If a file is damaged or has other columns.
+    """
+    named = NamedFiles(f"{str(files[0])!r}" if files else "the table")
+    for file in files:
+        stream = _opened(file, names)
+        for place in stream.layout.batches:
+            if limit is None or len(named.paths) < limit:
+                named.add(stream.read(place), stream.description.columns)
+    return named.paths[:limit]
 
 
 def stream_samples(

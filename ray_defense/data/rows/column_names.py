@@ -7,6 +7,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.data.text import encodable, shortened
 
 IMAGE_NAMES = ("image", "img", "pixel_values", "jpg", "png")
+PATH_NAMES = ("file", "filename", "file_name", "image", "path", "filepath", "image_path")
 LABEL_NAMES = ("label", "labels", "fine_label", "target", "class", "y", "cls")
 _NUM_SHOWN = 20
 

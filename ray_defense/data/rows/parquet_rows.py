@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 from ray_defense.core.errors import InputError
 from ray_defense.data.rows.image_rows import (
     FileDescription,
+    NamedFiles,
     column_codes,
     column_numbers,
+    holds_bytes,
     samples_of,
 )
 from ray_defense.data.rows.label_mapping import ClassMapping, GivenLabels, TextCodes
@@ -56,6 +58,7 @@ _STEP_BYTES = 2**24
 _MAX_IMAGES = 64  # rows decoded at a time
 _MAX_LABELS = 65536
 _MAX_ORIGIN_PAGE_BYTES = 2**18
+_Reads = Literal["samples", "labels", "bytes", "paths"]
 
 
 def describe_file(file: Path, names: ColumnNames) -> FileDescription:
@@ -109,7 +112,7 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
                 f"the labels of {str(file)!r} and of {str(files[0])!r} are of two kinds, numbers "
                 "and names: write one again"
             )
-        rows_stream = _RowStream(file, names, 0, labels_only=True)
+        rows_stream = _RowStream(file, names, 0, reads="labels")
         try:
             while limit is None or num_rows < limit:
                 rows = rows_stream.next_rows()
@@ -124,6 +127,54 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
             rows_stream.close()
     texts = None if codes is None else codes.texts()
     return GivenLabels(np.concatenate(parts)[:limit], texts)
+
+
+def has_bytes(files: Sequence[Path], names: ColumnNames) -> bool:
+    """Returns whether a row of files has the bytes of an image; reads up to the first that has.
+
+    Args:
+        files: The files of a split, each with a column of bytes.
+        names: The columns that the user names.
+
+    Raises:
+        InputError: If a file is damaged, has other columns or decodes to too much.
+    """
+    for file in files:
+        stream = _RowStream(file, names, 0, reads="bytes")
+        try:
+            rows = stream.next_rows()
+            while rows is not None:
+                if holds_bytes(rows, stream.columns):
+                    return True
+                rows = stream.next_rows()
+        finally:
+            stream.close()
+    return False
+
+
+def read_paths(files: Sequence[Path], names: ColumnNames, limit: int | None) -> list[str]:
+    """Returns the paths of the images of files one after another, "" for a missing one.
+
+    Args:
+        files: The files of a split, each with a column of paths.
+        names: The columns that the user names.
+        limit: The number of rows that are read, the first ones; None for all.
+
+    Raises:
+        InputError: If a file is damaged, has other columns or decodes to too much.
+    """
+    named = NamedFiles(f"{str(files[0])!r}" if files else "the table")
+    for file in files:
+        stream = _RowStream(file, names, 0, reads="paths")
+        try:
+            while limit is None or len(named.paths) < limit:
+                rows = stream.next_rows()
+                if rows is None:
+                    break
+                named.add(rows, stream.columns)
+        finally:
+            stream.close()
+    return named.paths[:limit]
 
 
 # The stream that read the last range in this process. The next range often begins where it stands,
@@ -213,16 +264,20 @@ class _Layout:
     columns: ImageColumns
     page_bytes: dict[str, int]  # of the largest page of each column, decoded
 
-    def image_paths(self) -> list[str]:
-        """Returns the columns of the images: their bytes, and where they come from."""
-        paths = [self.columns.bytes_path]
+    def paths_read(self, reads: _Reads) -> list[str]:
+        """Returns the columns that a stream reads."""
+        bytes_path = self.columns.bytes_path
         origin_path = self.columns.origin_path
-        # What is larger is no name of a file.
-        if (
-            origin_path is not None
-            and self.page_bytes.get(origin_path, 0) <= _MAX_ORIGIN_PAGE_BYTES
-        ):
-            paths.append(origin_path)
+        paths = []
+        if reads in ("labels", "samples"):
+            paths.append(self.columns.label)
+        if reads in ("bytes", "samples") and bytes_path is not None:
+            paths.append(bytes_path)
+        if origin_path is not None:
+            # Beside the bytes, what is larger is no name of a file.
+            is_short = self.page_bytes.get(origin_path, 0) <= _MAX_ORIGIN_PAGE_BYTES
+            if reads == "paths" or (reads == "samples" and is_short):
+                paths.append(origin_path)
         return paths
 
     def rows_in_a_step(self, paths: Sequence[str], most: int) -> int:
@@ -243,14 +298,14 @@ class _RowStream:
         position: The row that comes next.
     """
 
-    def __init__(self, file: Path, names: ColumnNames, low: int, labels_only: bool = False) -> None:
+    def __init__(self, file: Path, names: ColumnNames, low: int, reads: _Reads = "samples") -> None:
         """Opens the file at the row group that holds row `low`.
 
         Args:
             file: The file.
             names: The columns that the user names.
             low: The first row that is wanted.
-            labels_only: Whether images are left out.
+            reads: Which columns are read: labels and images, or one of them.
         """
         self._file = file
         self._names = names
@@ -267,10 +322,11 @@ class _RowStream:
             self.position = int(self._layout.starts[groups[0]]) if len(groups) else 0
             self._budget = max(MIN_BUDGET_BYTES, MAX_GROWTH * self._state[2])
             self._pending: pa.RecordBatch | None = None
-            columns = [self.columns.label]
-            if not labels_only:
-                columns += self._layout.image_paths()
-            step = self._layout.rows_in_a_step(columns, _MAX_LABELS if labels_only else _MAX_IMAGES)
+            columns = self._layout.paths_read(reads)
+            for path in columns:
+                _check_page(file, self._layout.page_bytes.get(path, 0), self._state[2])
+            most = _MAX_IMAGES if reads in ("bytes", "samples") else _MAX_LABELS
+            step = self._layout.rows_in_a_step(columns, most)
             self._batches: Iterator[pa.RecordBatch] = iter(())
             if len(groups):
                 self._batches = self._opened.iter_batches(
@@ -406,11 +462,11 @@ def _measure(
             f"{str(file)!r} has {metadata.num_rows} rows, "
             f"{metadata.num_rows // num_bytes} times its size in bytes: encoded images never do"
         )
-    max_page_bytes = max(MIN_BUDGET_BYTES, MAX_PAGE_GROWTH * num_bytes)
     page_bytes: dict[str, int] = {}
-    paths = [columns.bytes_path, columns.label]
-    if columns.origin_path is not None:
-        paths.append(columns.origin_path)
+    paths = [columns.label]
+    for image_path in (columns.bytes_path, columns.origin_path):
+        if image_path is not None:
+            paths.append(image_path)
     counts = []
     with open(file, "rb") as raw:
         groups = read_row_groups(raw)
@@ -425,12 +481,8 @@ def _measure(
                     raise PageError(f"{column.num_values} values in {num_rows} rows")
                 for page in walk_pages(raw, column):
                     page_bytes[path] = max(page_bytes.get(path, 0), page.decoded_bytes)
-                    if page.decoded_bytes > max_page_bytes and path != columns.origin_path:
-                        raise InputError(
-                            f"{str(file)!r} has a page that decodes to {page.decoded_bytes} bytes, "
-                            f"{page.decoded_bytes // num_bytes} times its size: "
-                            "encoded images never do"
-                        )
+                    if path != columns.origin_path:  # which need not be read
+                        _check_page(file, page.decoded_bytes, num_bytes)
     ends = np.cumsum(np.array(counts, np.int64))
     return _Layout(
         starts=ends - np.array(counts, np.int64),
@@ -438,6 +490,15 @@ def _measure(
         columns=columns,
         page_bytes=page_bytes,
     )
+
+
+def _check_page(file: Path, decoded_bytes: int, num_bytes: int) -> None:
+    """Raises InputError for a page that decodes to far more than the bytes of its file."""
+    if decoded_bytes > max(MIN_BUDGET_BYTES, MAX_PAGE_GROWTH * num_bytes):
+        raise InputError(
+            f"{str(file)!r} has a page that decodes to {decoded_bytes} bytes, "
+            f"{decoded_bytes // num_bytes} times its size: encoded images never do"
+        )
 
 
 def _column_of(columns: Sequence[ColumnChunk], path: str) -> ColumnChunk:

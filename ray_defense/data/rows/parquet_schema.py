@@ -9,11 +9,18 @@ import pyarrow as pa
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.limits import MAX_CLASS_NAMES_BYTES, MAX_CLASSES
-from ray_defense.data.rows.column_names import IMAGE_NAMES, LABEL_NAMES, choose_column
+from ray_defense.data.rows.column_names import (
+    IMAGE_NAMES,
+    LABEL_NAMES,
+    PATH_NAMES,
+    choose_column,
+)
 from ray_defense.data.text import class_name, shortened
 
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 _BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
+# Of the column of images: where it holds no bytes, it names files.
+_IMAGE_NAMES = tuple(dict.fromkeys((*IMAGE_NAMES, *PATH_NAMES)))
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,8 @@ class ImageColumns:
 
     image: str
     label: str
-    bytes_path: str  # the column of the bytes: `image` or `image.bytes`
-    origin_path: str | None  # where each image came from, `image.path`
+    bytes_path: str | None  # the column of the bytes: `image` or `image.bytes`; None: paths alone
+    origin_path: str | None  # where each image came from or lies, `image.path` or `image`
     has_text_labels: bool
 
 
@@ -43,34 +50,48 @@ def choose_columns(file: Path, schema: pa.Schema, names: ColumnNames) -> ImageCo
     """
     shown = f"the file {str(file)!r}"
     image = choose_column(
-        schema.names, names.image, IMAGE_NAMES, option="image_column", origin=shown
+        schema.names, names.image, _IMAGE_NAMES, option="image_column", origin=shown
     )
     label = choose_column(
         schema.names, names.label, LABEL_NAMES, option="label_column", origin=shown
     )
-    image_type = schema.field(image).type
-    bytes_path = image
-    origin_path = None
-    if pa.types.is_struct(image_type) and image_type.get_field_index("bytes") >= 0:
-        if image_type.get_field_index("path") >= 0 and image_type.field("path").type in _TEXTS:
-            origin_path = f"{image}.path"
-        bytes_path = f"{image}.bytes"
-        image_type = image_type.field("bytes").type
-    label_type = schema.field(label).type
-    if pa.types.is_dictionary(label_type):
-        label_type = label_type.value_type
+    bytes_path, origin_path = _image_paths(image, schema.field(image).type)
+    label_type = _plain_type(schema.field(label).type)
     is_number = pa.types.is_integer(label_type) or pa.types.is_floating(label_type)
-    if image_type not in _BYTES or not (is_number or label_type in _TEXTS):
+    has_images = bytes_path is not None or origin_path is not None
+    if not has_images or not (is_number or label_type in _TEXTS):
         raise InputError(
-            f"{str(file)!r} must have the columns {shortened(image, 40)} (bytes, or a struct with "
-            f"bytes) and {shortened(label, 40)} (a number or a name), not "
+            f"{str(file)!r} must have the columns {shortened(image, 40)} (encoded images as bytes, "
+            "a struct with bytes or a path, or paths of files) and "
+            f"{shortened(label, 40)} (a number or a name), not "
             f"{_described(schema.names, schema.types)}: set image_column and label_column, or "
-            "write encoded images (PNG, JPEG) as bytes; paths of files belong into a .csv, which "
-            "the source table reads"
+            "write encoded images (PNG, JPEG) as bytes"
         )
     return ImageColumns(
         image, label, bytes_path, origin_path=origin_path, has_text_labels=label_type in _TEXTS
     )
+
+
+def _image_paths(image: str, kind: pa.DataType) -> tuple[str | None, str | None]:
+    """Returns the columns of the bytes and of the paths of images; None where there is none."""
+    if not pa.types.is_struct(kind):
+        if kind in _BYTES:
+            return image, None
+        return None, image if _plain_type(kind) in _TEXTS else None
+    bytes_path = None
+    origin_path = None
+    if kind.get_field_index("path") >= 0 and kind.field("path").type in _TEXTS:
+        origin_path = f"{image}.path"
+    if kind.get_field_index("bytes") >= 0:
+        if kind.field("bytes").type not in _BYTES:
+            return None, None
+        bytes_path = f"{image}.bytes"
+    return bytes_path, origin_path
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Returns the type of the values of a column, whether or not it repeats them by number."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def class_names_of(file: Path, schema: pa.Schema, label: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class FileListing:
     """The classes and the samples of a split, in the order of their positions."""
 
     info: SourceInfo
-    folder: Path  # that of the class folders
+    folder: Path | None  # whose folders are classes; None: a table says what is read
     files: Iterator[ListedFile]  # read while it is walked, so it can be walked once
     labels_state: str = ""  # changes with what gives the labels, where that is not their paths
 

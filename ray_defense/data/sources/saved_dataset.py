@@ -37,7 +37,7 @@ class SavedDataset(RowFiles):
         described = self.row_reader().describe_file(file, self.column_names())
         return class_names_in_info(file.parent, described.columns.label)
 
-    def signature(self, split: SourceSplit) -> str:
+    def rows_signature(self, split: SourceSplit) -> str:
         found = self.files()
         files = found.train if split == "train" else found.test
         if not files:

@@ -11,19 +11,18 @@ import numpy as np
 
 from ray_defense.core.checks import check_in_range
 from ray_defense.core.errors import InputError
-from ray_defense.data.decode import DecodedImage, DecodeError, decode_image, decode_recorded
+from ray_defense.data.decode import decode_image
 from ray_defense.data.limits import (
     MAX_CLASSES,
     MAX_PIXELS,
     MAX_SETTABLE_PIXELS,
     MAX_SIDE,
     MIN_SIDE,
-    max_encoded_bytes,
 )
 from ray_defense.data.rows.label_mapping import ClassMapping, map_labels_of_rows
-from ray_defense.data.sources.collect import UndecodedSample, collect_batch
-from ray_defense.data.sources.files_below import read_below, status_below
-from ray_defense.data.sources.listing import FileListing, ListedFile, source_changed
+from ray_defense.data.sources.collect import UndecodedSample
+from ray_defense.data.sources.listing import FileListing, ListedFile
+from ray_defense.data.sources.named_files import list_named, read_named, read_named_encoded
 from ray_defense.data.sources.protocol import (
     Batch,
     SourceDescription,
@@ -34,8 +33,6 @@ from ray_defense.data.sources.protocol import (
 from ray_defense.data.sources.signature import FilesDigest, files_signature
 from ray_defense.data.sources.table_rows import TableColumns, TableRows, find_table, read_table_rows
 from ray_defense.data.text import encodable, shortened
-
-_ABSENT = -1  # the size of a file that is not there
 
 
 @dataclass(frozen=True)
@@ -81,38 +78,25 @@ class Table:
 
     def list_files(self, split: SourceSplit) -> FileListing:
         return FileListing(
-            self.info(), self._root(), self._listed(split), labels_state=self._table_signature()
+            self.info(),
+            None,
+            self._listed(self._rows_of(split)),
+            labels_state=self._table_signature(),
         )
 
     def read(self, split: SourceSplit, low: int, high: int) -> Batch:
         low = max(low, 0)
-        numbers = self._rows_of(split)[low : max(high, low)]
-        files = list(self._listed(split, numbers))
-        return self.read_files(files, low, self.info())
+        return self.read_files(self._range(split, low, high), low, self.info())
 
     def read_files(self, files: Sequence[ListedFile], low: int, info: SourceInfo) -> Batch:
-        root = self._root()
-
-        def decode_file(listed: ListedFile) -> DecodedImage:
-            return decode_recorded(
-                _read_listed(root, listed, self.max_pixels), info.size, self.max_pixels
-            )
-
-        samples = []
-        for index, file in enumerate(files, low):
-            origin = shortened(encodable(file.path))
-            samples.append(UndecodedSample(index, origin, file.label, content=file))
-        return collect_batch(samples, info, decode_file)
+        return read_named(self._root(), files, low, info=info, max_pixels=self.max_pixels)
 
     def read_encoded(
         self, split: SourceSplit, low: int, high: int
     ) -> Iterator[UndecodedSample[bytes | None]]:
-        root = self._root()
         low = max(low, 0)
-        numbers = self._rows_of(split)[low : max(high, low)]
-        for index, file in enumerate(self._listed(split, numbers), low):
-            data = _read_listed(root, file, self.max_pixels)
-            yield UndecodedSample(index, shortened(encodable(file.path)), file.label, content=data)
+        files = self._range(split, low, high)
+        return read_named_encoded(self._root(), files, low, self.max_pixels)
 
     def decode(self, data: bytes | None) -> np.ndarray:
         return decode_image(data or b"", self.size, self.max_pixels)
@@ -150,36 +134,16 @@ class Table:
         self._rows()  # which says what is wrong with the table
         return _mapping_of(self, self._table_signature())
 
-    def _listed(
-        self, split: SourceSplit, numbers: np.ndarray | None = None
-    ) -> Iterator[ListedFile]:
-        """Yields rows of a split, all or those of some numbers, with the state of their files."""
-        root = self._root()
+    def _range(self, split: SourceSplit, low: int, high: int) -> list[ListedFile]:
+        """Returns the rows at positions low to high - 1 of a split."""
+        return list(self._listed(self._rows_of(split)[low : max(high, low)]))
+
+    def _listed(self, numbers: np.ndarray) -> Iterator[ListedFile]:
+        """Yields the rows of some numbers with the state of their files."""
         rows = self._rows()
         labels = self._mapping().labels_of(rows.labels)
-        for number in (self._rows_of(split) if numbers is None else numbers).tolist():
-            path = rows.paths[number]
-            size = _ABSENT
-            modified_ns = 0
-            try:
-                status = status_below(root, path)
-                size = status.st_size
-                modified_ns = status.st_mtime_ns
-            except DecodeError:
-                pass  # its row is rejected when it is read
-            yield ListedFile(path, int(labels[number]), size=size, modified_ns=modified_ns)
-
-
-def _read_listed(root: Path, listed: ListedFile, max_pixels: int) -> bytes:
-    try:
-        status = status_below(root, listed.path)
-    except DecodeError:
-        if listed.size == _ABSENT:
-            raise
-        raise source_changed(listed.path) from None
-    if (status.st_size, status.st_mtime_ns) != (listed.size, listed.modified_ns):
-        raise source_changed(listed.path)
-    return read_below(root, listed.path, status, max_encoded_bytes(max_pixels))
+        chosen = ((rows.paths[number], int(labels[number])) for number in numbers.tolist())
+        return list_named(self._root(), chosen)
 
 
 @lru_cache(maxsize=8)

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ray_defense.core.errors import InputError
-from ray_defense.data.rows.column_names import LABEL_NAMES, choose_column
+from ray_defense.data.limits import MAX_NAMED_FILES, MAX_PATHS_BYTES
+from ray_defense.data.rows.column_names import LABEL_NAMES, PATH_NAMES, choose_column
 from ray_defense.data.rows.label_mapping import GivenLabels, TextCodes, as_numbers
 from ray_defense.data.text import encodable, shortened
 
 ENDINGS = (".csv", ".tsv")
-PATH_NAMES = ("file", "filename", "file_name", "image", "path", "filepath", "image_path")
 SPLIT_NAMES = ("split", "subset")
-_MAX_BYTES = 2**29  # two million rows of long paths
-_MAX_ROWS = 2**24
 _DELIMITERS = ",;\t|"
 _TRAIN_WORDS = ("train", "training")
 _TEST_WORDS = (("test", "testing"), ("validation", "valid", "val"))
@@ -91,8 +89,8 @@ def read_table_rows(file: Path, columns: TableColumns, signature: str) -> TableR
     """
     origin = f"the table {shortened(encodable(str(file)))!r}"
     status = os.stat(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-        raise InputError(f"{origin} is no file, or has more than {_MAX_BYTES} bytes: split it")
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_PATHS_BYTES:
+        raise InputError(f"{origin} is no file, or has more than {MAX_PATHS_BYTES} bytes: split it")
     paths: list[str] = []
     codes = TextCodes(origin)
     split_codes = TextCodes(origin)
@@ -110,10 +108,10 @@ def read_table_rows(file: Path, columns: TableColumns, signature: str) -> TableR
     for row in rows:
         if not row:
             continue
-        if len(row) != len(header) or len(paths) == _MAX_ROWS:
+        if len(row) != len(header) or len(paths) == MAX_NAMED_FILES:
             raise InputError(
                 f"row {len(paths) + 1} of {origin} has {len(row)} cells and its first line "
-                f"{len(header)}, or it has more than {_MAX_ROWS} rows: write it again"
+                f"{len(header)}, or it has more than {MAX_NAMED_FILES} rows: write it again"
             )
         paths.append(row[path_at])
         given.append(codes.code(row[label_at].strip()))

@@ -58,7 +58,7 @@ def test_fractional_labels_are_invalid_and_whole_floats_are_not(tmp_path):
     assert Parquet(str(file)).info().num_classes == 3
 
 
-def test_the_image_struct_of_hugging_face_is_read_by_its_bytes_alone(tmp_path):
+def test_an_image_struct_is_read_by_its_bytes_alone_where_a_row_has_some(tmp_path):
     pixels = random_picture()
     images = [
         {"bytes": encode_image(pixels), "path": None},
@@ -134,9 +134,11 @@ def test_a_damaged_parquet_file_is_refused_or_read_but_never_shorter(tmp_path):
 @pytest.mark.parametrize(
     "columns",
     [
-        {"image": ["text"], "label": [0]},
+        {"image": [7], "label": [0]},
         {"image": [[b"x"]], "label": [0]},
-        {"image": [{"path": "x"}], "label": [0]},
+        {"image": [{"path": 7}], "label": [0]},
+        {"image": [{"bytes": 7, "path": "x"}], "label": [0]},
+        {"image": [{"path": b"x"}], "label": [0]},
         {"image": [b"x"], "label": [[0]]},
         {"image": [b"x"], "label": [True]},
     ],

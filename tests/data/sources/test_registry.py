@@ -29,8 +29,8 @@ FINGERPRINTS = {
     "digits": "6e4c1f9c9b277111",
     "image_folder": "6aea3516a0dbd3cf",
     "imagenet200": "2db4a80affee5b10",
-    "parquet": "0404998b1435e835",
-    "saved_dataset": "a9c3ec3f0d52b861",
+    "parquet": "0e4fad397b532e7a",
+    "saved_dataset": "4a3c3ca8f74fe140",
     "table": "cab20f3aef5d8e53",
     "with_trusted": "6f9b32b5c03a26c6",
 }
