@@ -43,6 +43,12 @@ RESULT_TABLES: Tables = {
     "label_free": attacks.label_free_table,
     "detection": lambda: detection.detection_table("development"),
     "confirmation": lambda: detection.detection_table("confirmation"),
+    "pattern_development": lambda: detection.detection_table(
+        "pattern_development", detection.PATTERNS
+    ),
+    "pattern_confirmation": lambda: detection.detection_table(
+        "pattern_confirmation", detection.PATTERNS
+    ),
     "resnet18": lambda: detection.detection_table("resnet18"),
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,

@@ -1,29 +1,36 @@
 """Tables of what detectors and audits find."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.documents import Table, load_results
 
-_SHOWN_COLUMNS = ("mirror", "fct_draws", "grow")
+FIRST_ROUND = ("mirror", "fct_draws", "grow")
+PATTERNS = ("fixed_pattern", "fixed_pattern_rarity")
 
 
-def detection_table(round_name: str) -> Table:
+def detection_table(round_name: str, shown: Sequence[str] = FIRST_ROUND) -> Table:
     """Returns a row for each cell of a round: AUROC and TPR of columns, and the decision's finds.
 
     Args:
         round_name: The folder in results/detection.
+        shown: The columns of the evidence.
     """
     head = ["attack", "rate", "seed"]
-    for column in _SHOWN_COLUMNS:
+    for column in shown:
         head.append(f"`{column}`: AUROC (TPR % at 0.1 % FPR)")
-    head += ["coherence", "verdict", "found", "false"]
+    with_grown = "grow" in shown
+    if with_grown:
+        head.append("coherence")
+    head += ["verdict", "found", "false"]
     rows = []
     for cell in load_results(f"detection/{round_name}/*.json").values():
         cells = [f"`{cell['attack']}`", f"{cell['rate']:.1%}", str(cell["seed"])]
-        for column in _SHOWN_COLUMNS:
+        for column in shown:
             cells.append(_column_cell(cell["columns"].get(column)))
         decision = cell["decision"]
-        cells.append(_coherence_cell(decision["reports"]))
+        if with_grown:
+            cells.append(_coherence_cell(decision["reports"]))
         cells.append(decision["verdict"])
         if decision["num_poisoned"]:
             cells.append(f"{decision['num_found']:,} of {decision['num_poisoned']:,}")

@@ -68,8 +68,8 @@ class SymmetryDetector:
     """W(x) by networks that did not see x.
 
     A detector names the symmetry: `tau` makes the view after it, `original` the view before it. The
-    evidence's metric `mid50` is the accuracy among the half of the samples with the smallest |W|: far
-    above 1/2 the symmetry does not hold for the source, and the signs of W are no fair coins.
+    evidence's metric `mid50` is the accuracy among the half of the samples with the smallest |W|:
+    far above 1/2 the symmetry does not hold for the source, and the signs of W are no fair coins.
     """
 
     name: ClassVar[str]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 _SURFACE = 1.0  # pixels: the standard deviation of the Gaussian whose surface is taken away
 _NEIGHBORHOOD = 2.0  # pixels: that of the Gaussian that measures contrast
 _LEAST_CONTRAST = 0.1  # of normalized pixels; calmer places are not made stronger than that
+_LARGEST = 2.0  # a single pixel counts for no more
 _REACH = 4  # standard deviations at which a Gaussian ends
 
 
@@ -32,7 +33,8 @@ class LocalContrast(nn.Module):
             detail_BCHW = x_BCHW - blur(x_BCHW, self.get_buffer("surface"))
             power_B1HW = detail_BCHW.square().mean(1, keepdim=True)
             contrast_B1HW = blur(power_B1HW, self.get_buffer("neighborhood")).clamp(min=0).sqrt()
-            return (detail_BCHW / (contrast_B1HW + _LEAST_CONTRAST)).flatten(1)
+            relative_BCHW = detail_BCHW / (contrast_B1HW + _LEAST_CONTRAST)
+            return relative_BCHW.clamp(-_LARGEST, _LARGEST).flatten(1)
 
 
 def gaussian(sigma: float) -> Tensor:

@@ -15,7 +15,7 @@ def by_scipy(images_BCHW: np.ndarray) -> np.ndarray:
             detail[channel] = plane - gaussian_filter(plane, 1.0, mode="nearest", truncate=4.0)
         power = (detail**2).mean(0)
         contrast = np.sqrt(gaussian_filter(power, 2.0, mode="nearest", truncate=4.0))
-        rows.append((detail / (contrast + 0.1)).ravel())
+        rows.append((detail / (contrast + 0.1)).clip(-2, 2).ravel())
     return np.stack(rows)
 
 

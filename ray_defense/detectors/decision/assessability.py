@@ -76,8 +76,8 @@ def _assess(
         if middle > highest:
             reason = (
                 f"{name} is right about {middle:.1%} of the half of the images that tell least, "
-                f"above {highest:.1%}: the images differ from their mirror images by themselves (text, "
-                "digits, traces of JPEG), or about half of them carry a trigger"
+                f"above {highest:.1%}: the images differ from their mirror images by themselves "
+                "(text, digits, traces of JPEG), or about half of them carry a trigger"
             )
     if reason is None and kind == "pattern":
         alikeness = table.metrics.get(name, {}).get(ALIKENESS, 0.0)

@@ -74,7 +74,7 @@ def test_a_slight_handedness_of_the_source_is_no_evidence():
         statistics = generator.normal(loc=0.12, size=20000)
         planted = plant(num_samples=20000, num_poisoned=0)
         decided = decide(SIGNS_ALONE, planted.with_columns(mirror=statistics))
-        assert decided.verdict.columns[0].middle_accuracy > 0.52
+        assert decided.verdict.columns[0].middle_accuracy > 0.505
         assert decided.verdict.verdict == "no evidence"
 
 
