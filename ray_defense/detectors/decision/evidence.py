@@ -47,8 +47,7 @@ class Evidence:
     sign_chance: float = 0.6
     max_middle_accuracy: float = 0.55  # mid50; above it, and above chance, the source is handed
     min_coherence: float = 0.9
-    # The least probability of being like the seeds, or of having a pattern, that flags.
-    min_posterior: float = 0.5
+    min_posterior: float = 0.5  # the least probability of being like the seeds that flags
     max_alikeness: float = 0.05  # of the images of most labels; above it, no pattern is counted
     fewest_of_pattern: int = 10  # flagged samples of a label; fewer may be copies of one image
     max_grown_fraction: float = 0.5

@@ -67,12 +67,12 @@ class EvidenceCount:
 
     def count_patterns(self) -> None:
         config = self.config
-        rule = PatternRule(config.rate, config.fewest_of_pattern, config.min_posterior)
+        rule = PatternRule(config.rate, config.fewest_of_pattern)
         for name in config.patterns:
             column = self.columns[name]
             if column.assessable:
                 p_values_N = 1 - self.table.columns[rarity_column(name)]
-                finds = find_by_pattern(column.values_N, p_values_N, self.table.labels, rule)
+                finds = find_by_pattern(p_values_N, self.table.labels, rule)
                 self.patterns[name] = finds
                 self.finds[name] = finds.flagged_N
                 self.flagged_N |= finds.flagged_N

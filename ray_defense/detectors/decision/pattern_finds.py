@@ -1,8 +1,8 @@
-"""What a pattern of a label flags: Benjamini-Hochberg among the other labels, and two groups.
+"""What a pattern of a label flags: Benjamini-Hochberg on p-values among the other labels.
 
-The samples of all other labels say how strongly a sample has the pattern by chance. In a label
-where more samples have it than that allows, those are flagged that probably belong to the upper of
-two groups of scores.
+The samples of all other labels say how rarely a sample has the pattern by chance. Samples with a
+trigger stand so far out that a much stricter rate finds nearly all of them, too; then that one
+counts.
 
 Shapes: N samples.
 """
@@ -14,8 +14,9 @@ import numpy as np
 
 from ray_defense.detectors.decision.verdict import Interval
 from ray_defense.scores.false_discovery import benjamini_hochberg
-from ray_defense.scores.two_groups import fit_two_groups
 
+_HALVINGS = 6  # of the rate
+_KEPT = 0.95  # of the finds of a label, by a stricter rate that counts
 _SUSPICIOUS = 0.01  # a p-value up to which a sample is not trusted
 
 
@@ -25,7 +26,6 @@ class PatternRule:
 
     rate: float  # the false discovery rate among the flagged of a label
     fewest: int  # samples of a label that must be flagged: fewer may be copies of one image
-    min_posterior: float  # of belonging to the upper group
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +39,12 @@ class PatternFinds:
 
 
 def find_by_pattern(
-    scores_N: np.ndarray, p_values_N: np.ndarray, labels_N: np.ndarray, rule: PatternRule
+    p_values_N: np.ndarray, labels_N: np.ndarray, rule: PatternRule
 ) -> PatternFinds:
     """Flags the samples that have the pattern of their label.
 
     Args:
-        scores_N: How strongly each sample has it, finite.
-        p_values_N: How rare that is among the other labels, in (0, 1].
+        p_values_N: How rare a score is among the other labels, in (0, 1].
         labels_N: Labels as received.
         rule: When a pattern counts as evidence.
     """
@@ -53,12 +52,7 @@ def find_by_pattern(
     labels = []
     for label in np.unique(labels_N).tolist():
         members = np.flatnonzero(labels_N == label)
-        found_M = benjamini_hochberg(p_values_N[members], rule.rate)
-        if found_M.sum() < rule.fewest:
-            continue
-        groups = fit_two_groups(scores_N[members])
-        if groups is not None:
-            found_M &= groups.posteriors_M > rule.min_posterior
+        found_M = _find_strictly(p_values_N[members], rule.rate)
         if found_M.sum() < rule.fewest:
             continue
         labels.append(label)
@@ -70,3 +64,15 @@ def find_by_pattern(
         suspicious_N=flagged_N | (p_values_N <= _SUSPICIOUS),
         num_poisoned=Interval(floor((1 - rule.rate) * num_flagged), num_flagged),
     )
+
+
+def _find_strictly(p_values_M: np.ndarray, rate: float) -> np.ndarray:
+    """Returns what the strictest rate finds that loses hardly any find of `rate`, bool [M]."""
+    found_M = benjamini_hochberg(p_values_M, rate)
+    least = _KEPT * found_M.sum()
+    for halving in range(1, 1 + _HALVINGS):
+        stricter_M = benjamini_hochberg(p_values_M, rate / 2**halving)
+        if stricter_M.sum() < least:
+            break
+        found_M = stricter_M
+    return found_M

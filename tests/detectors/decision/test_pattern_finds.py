@@ -7,7 +7,7 @@ from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pa
 from ray_defense.detectors.decision.protocol import EvidenceTable
 from ray_defense.scores.conformal import conformal_p_values
 
-RULE = PatternRule(rate=0.05, fewest=10, min_posterior=0.5)
+RULE = PatternRule(rate=0.05, fewest=10)
 PATTERNS_ALONE = Evidence(
     antisymmetric=(),
     patterns=("fixed_pattern",),
@@ -42,9 +42,8 @@ def plant(num_poisoned: int, seed: int = 0) -> tuple[EvidenceTable, np.ndarray]:
 
 
 def find(table: EvidenceTable, rule: PatternRule = RULE):
-    columns = table.columns
-    rarity_N = columns["fixed_pattern_rarity"]
-    return find_by_pattern(columns["fixed_pattern"], 1 - rarity_N, table.labels, rule)
+    rarity_N = table.columns["fixed_pattern_rarity"]
+    return find_by_pattern(1 - rarity_N, table.labels, rule)
 
 
 def test_all_planted_samples_and_hardly_any_other_are_flagged() -> None:
@@ -69,7 +68,7 @@ def test_without_planted_samples_nothing_is_flagged() -> None:
 def test_fewer_than_the_fewest_may_be_copies_of_one_image() -> None:
     table, _ = plant(9)
     assert find(table).labels == ()
-    assert find(table, PatternRule(0.05, 5, 0.5)).labels == (2,)
+    assert find(table, PatternRule(0.05, 5)).labels == (2,)
 
 
 def test_a_pattern_is_evidence_by_itself() -> None:
