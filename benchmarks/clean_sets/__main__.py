@@ -16,7 +16,13 @@ import numpy as np
 
 from benchmarks.clean_sets.sets import CleanSet, clean_sets
 from benchmarks.detection.measure import measure_detection
-from benchmarks.support import add_executor_options, open_study, study_parser
+from benchmarks.support import (
+    add_executor_options,
+    add_set_option,
+    changed_recipe,
+    open_study,
+    study_parser,
+)
 from ray_defense.api import make_executor
 from ray_defense.execution.protocols import Executor
 from ray_defense.pipeline.audit_recipe import AuditSettings, plan_audit
@@ -27,13 +33,14 @@ _SIDES = {"cifar10": 32, "tinyimagenet": 64, "digits": None}
 
 
 def measure_set(
-    clean_set: CleanSet, data: Path, store: Store, executor: Executor
+    clean_set: CleanSet, data: Path, assignments: Sequence[str], store: Store, executor: Executor
 ) -> dict[str, Any]:
     """Returns the verdict on a set, what is wrongly flagged, and the seconds of each step."""
     source = clean_set.make_source(data, store.root / "sets" / clean_set.name)
     labels = source.labels("train")
     plan = plan_audit(source, len(labels), _SIDES[clean_set.kind], AuditSettings())
-    figures = measure_detection(plan.recipe, store, executor)
+    recipe = changed_recipe(plan.recipe, assignments)
+    figures = measure_detection(recipe, store, executor)
     return {"num_classes": len(np.unique(labels)), **figures}
 
 
@@ -45,7 +52,9 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part", default="0/1", metavar="K/N", help="every N-th set, from set K on (default: 0/1)"
     )
+    parser.add_argument("--name", default="", help="of a folder of results below clean_sets")
     add_executor_options(parser)
+    add_set_option(parser)
     return parser
 
 
@@ -58,8 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with open_study(MODULE, arguments, options.results) as study:
             for clean_set in clean_sets()[first::step]:
-                measure = partial(measure_set, clean_set, options.data.resolve(), store, executor)
-                study.store(clean_set.name, study.measure(clean_set.name, measure))
+                measure = partial(
+                    measure_set, clean_set, options.data.resolve(), options.set, store, executor
+                )
+                figures = study.measure(clean_set.name, measure)
+                name = str(Path(options.name, clean_set.name))
+                study.store(name, {"set": options.set, **figures})
     finally:
         executor.close()
 
