@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
+from ray_defense.detectors.folds import fold_key, folds_of
 from ray_defense.detectors.protocol import Columns, Finished
 from ray_defense.detectors.required_models import NetworkInputs, SmallNetworks
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models.matched_filters import MatchedFilters
 from ray_defense.scores.conformal import conformal_p_values
+from ray_defense.scores.two_groups import fit_two_groups
 from ray_defense.store.artifacts import Artifact
 from ray_defense.transforms.protocol import Transform
 
@@ -68,8 +70,9 @@ class FixedPattern:
     """How strongly a sample has the pattern of its label, in standard deviations of the others.
 
     The others are the samples of all other labels. `fixed_pattern_rarity` is 1 - p, with the
-    conformal p-value of the sample among them. In a label without a pattern both are 0. The
-    evidence's metric `alikeness` says how alike the images of most labels are by themselves.
+    conformal p-value of the sample among them, where the sample belongs to the upper of two groups
+    of its label's scores, and else 0. In a label without a pattern both are 0. The evidence's
+    metric `alikeness` says how alike the images of most labels are by themselves.
     """
 
     name: ClassVar[str] = "fixed_pattern"
@@ -97,10 +100,15 @@ class FixedPattern:
 
     def read(self, batch: "SampleBatch") -> Columns:
         (filters,) = self.models
-        return {f"{self.name}_of_labels": batch.logits(filters)}
+        key = fold_key(batch.seed, filters.name)
+        return {
+            f"{self.name}_of_labels": batch.logits(filters),
+            f"{self.name}_fold": folds_of(batch.index_B, key, filters.num_folds),
+        }
 
     def finish(self, gathered: "Gathered") -> Finished:
         scores_NC = gathered.columns[f"{self.name}_of_labels"]
+        fold_N = gathered.columns[f"{self.name}_fold"]
         labels_N = gathered.dataset.labels
         scores_N = np.zeros(len(labels_N))
         rarity_N = np.zeros(len(labels_N))
@@ -108,13 +116,25 @@ class FixedPattern:
             own_N = labels_N == label
             of_label_N = np.asarray(scores_NC[:, label], np.float64)
             scores_N[own_N] = of_label_N[own_N]
-            if not own_N.all():
-                p_values_M = conformal_p_values(of_label_N[own_N], of_label_N[~own_N])
-                rarity_N[own_N] = 1 - p_values_M
+            if own_N.all():
+                continue
+            rarity_N[own_N] = 1 - conformal_p_values(of_label_N[own_N], of_label_N[~own_N])
+            for fold in range(self.search.folds):  # each has a filter, and a scale, of its own
+                members = np.flatnonzero(own_N & (fold_N == fold))
+                rarity_N[members[~_in_upper_group(scores_N[members])]] = 0
         from ray_defense.detectors.alikeness import alikeness_of_labels
 
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
         return Finished({self.name: scores_N, f"{self.name}_rarity": rarity_N}, metrics)
+
+
+def _in_upper_group(scores_M: np.ndarray) -> np.ndarray:
+    """Returns which samples probably belong to the upper of two groups, bool [M]."""
+    groups = fit_two_groups(scores_M) if len(scores_M) > 1 else None
+    if groups is None:
+        return np.zeros(len(scores_M), bool)
+    in_upper_M: np.ndarray = groups.posteriors_M > 0.5
+    return in_upper_M
 
 
 def _search(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:
