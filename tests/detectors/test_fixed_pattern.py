@@ -1,0 +1,69 @@
+"""Fixed patterns: a trigger that is its own mirror image is found; nothing is where none is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from ray_defense.core.errors import InputError
+from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pattern
+from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
+from tests.support.small_detectors import ingest_pictures
+
+NUM_PICTURES = 800
+NUM_LABELS = 4
+POISONED = np.arange(1, NUM_PICTURES, 20)  # 40 of them, given label 0
+DETECTORS = (FixedPattern(PatternSearch(exemplars=10)),)
+RULE = PatternRule(rate=0.05, fewest=10)
+LABELS = np.arange(NUM_PICTURES) % NUM_LABELS
+
+
+def draw_pictures() -> np.ndarray:
+    """Returns cloudy pictures, uint8 [N, 16, 16, 3], which have nothing in common."""
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(NUM_PICTURES, 16, 16, 3))
+    clouds = gaussian_filter(noise, (0, 2, 2, 0)) * 12 + gaussian_filter(noise, (0, 0.5, 0.5, 0))
+    return np.clip(128 + 40 * clouds, 0, 255).astype(np.uint8)
+
+
+def with_cross(images: np.ndarray) -> np.ndarray:
+    """Returns pictures with a cross in the middle, which is its own mirror image."""
+    marked = images.copy()
+    marked[:, 7:9, 5:11] = 255
+    marked[:, 5:11, 7:9] = 255
+    return marked
+
+
+def test_a_symmetric_trigger_is_found(tmp_path: Path) -> None:
+    images = draw_pictures()
+    images[POISONED] = with_cross(images[POISONED])
+    labels = LABELS.copy()
+    labels[POISONED] = 0
+    pictures = ingest_pictures(tmp_path, images, labels, shard_size=400)
+    columns = pictures.columns(DETECTORS, batch_size=100)
+    finds = find_by_pattern(1 - columns["fixed_pattern_rarity"], labels, RULE)
+    assert finds.labels == (0,)
+    assert finds.flagged_N[POISONED].sum() >= 38
+    assert finds.flagged_N.sum() - finds.flagged_N[POISONED].sum() <= 2
+    assert pictures.metrics(DETECTORS, batch_size=100)["fixed_pattern"]["alikeness"] < 0.02
+
+
+def test_nothing_is_found_in_pictures_without_one(tmp_path: Path) -> None:
+    pictures = ingest_pictures(tmp_path, draw_pictures(), LABELS, shard_size=400)
+    columns = pictures.columns(DETECTORS, batch_size=100)
+    assert find_by_pattern(1 - columns["fixed_pattern_rarity"], LABELS, RULE).labels == ()
+
+
+def test_labels_with_a_picture_of_their_own_are_alike(tmp_path: Path) -> None:
+    images = draw_pictures()
+    templates = draw_pictures()[:NUM_LABELS]
+    alike = (0.5 * images + 0.5 * templates[LABELS]).astype(np.uint8)
+    pictures = ingest_pictures(tmp_path, alike, LABELS, shard_size=400)
+    assert pictures.metrics(DETECTORS, batch_size=100)["fixed_pattern"]["alikeness"] > 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"folds": 1}, {"kept": 0}, {"shares": (0.7,)}, {"fewest": 1}])
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="search"):
+        PatternSearch(**wrong)
