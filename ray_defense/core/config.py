@@ -17,6 +17,7 @@ from ray_defense.core.errors import InputError, look_up, unknown_name
 Config = TypeVar("Config")
 
 _KIND = "kind"  # the key of plain data that names a registered unit
+_ADDED = "added"  # the key of the metadata of a field that came later
 
 
 def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
@@ -30,6 +31,18 @@ def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"registry": registry}, **kwargs)
 
 
+def added(default: Any) -> Any:
+    """Returns a dataclass field that its class got later, without a change of what it did before.
+
+    Plain data leaves it out where it holds its default, so that the keys of artifacts that were
+    made before stay as they are.
+
+    Args:
+        default: The value that stands for what the class did before.
+    """
+    return dataclasses.field(default=default, metadata={_ADDED: True})
+
+
 def to_plain(value: Any) -> Any:
     """Returns `value` as JSON data; a registered unit carries its name under `kind`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -38,7 +51,10 @@ def to_plain(value: Any) -> Any:
         if isinstance(getattr(type(value), "name", None), str):
             plain[_KIND] = name
         for field in dataclasses.fields(value):
-            plain[field.name] = to_plain(getattr(value, field.name))
+            held = getattr(value, field.name)
+            if field.metadata.get(_ADDED) and held == field.default:
+                continue
+            plain[field.name] = to_plain(held)
         return plain
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}

@@ -16,7 +16,14 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.attacks.blend_signal import BlendSignal
 from ray_defense.attacks.targets import AllToOne
-from ray_defense.core.config import canonical_json, fingerprint, from_plain, override, to_plain
+from ray_defense.core.config import (
+    added,
+    canonical_json,
+    fingerprint,
+    from_plain,
+    override,
+    to_plain,
+)
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.defenses.d_br import BackdoorRemoval
@@ -368,3 +375,21 @@ def test_plain_data_that_describes_nothing_is_refused(plain: Any, message: str):
     with pytest.raises(InputError) as error:
         from_plain(Recipe, plain)
     assert message in str(error.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Older:
+    rounds: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Newer:
+    rounds: int = 2
+    companions: int = added(0)
+
+
+def test_a_field_that_came_later_changes_no_fingerprint_until_it_is_set():
+    assert fingerprint(Newer()) == fingerprint(Older())
+    assert to_plain(override(Newer(), "companions", "3")) == {"rounds": 2, "companions": 3}
+    for config in (Newer(), Newer(companions=3)):
+        assert from_plain(Newer, to_plain(config)) == config
