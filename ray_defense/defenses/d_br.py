@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ray_defense.core.checks import check_at_least, check_in_range
-from ray_defense.core.config import choice
+from ray_defense.core.config import choice, departure
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
@@ -26,6 +26,11 @@ class BackdoorRemoval:
     class that a network without eyes for triggers gives them ("semantic"): it is trained from
     scratch on all samples that are not flagged, under strong augmentation.
 
+    `companions` are the trusted samples beside each flagged one in a batch of unlearning, which
+    holds `batch_size` samples in all (D11). No loss looks at them, but batch normalization does:
+    without them its statistics take out what all flagged samples share, the trigger. The labels
+    are then compared with `unlearn_above` before each step, too, on the flagged of its batch.
+
     `keep="last"` keeps the last round; `keep="splits"` keeps the round with the largest accuracy
     on the trusted samples minus agreement with the labels of the flagged ones. Neither sees test
     data or truth (D7).
@@ -43,6 +48,7 @@ class BackdoorRemoval:
     unlearning: Literal["ascent", "uniform", "semantic"] = "ascent"  # the paper's is "ascent"
     # In [0, 1], or "chance": 1 / classes. None: every round unlearns, as in the paper.
     unlearn_above: float | Literal["chance"] | None = None
+    companions: int = departure(0)  # 0: flagged samples alone, as in the paper
     semantic_epochs: int = 10  # of the network that gives semantic labels
     semantic_sgd: Sgd = Sgd(0.05)
     semantic_augmentation: Any = choice(AUGMENTATIONS, default=Contrastive())
@@ -54,6 +60,7 @@ class BackdoorRemoval:
     def __post_init__(self) -> None:
         check_at_least("d_br.rounds", self.rounds, 1)
         check_at_least("d_br.batch_size", self.batch_size, 2)
+        check_at_least("d_br.companions", self.companions, 0)
         check_at_least("d_br.semantic_epochs", self.semantic_epochs, 1)
         if self.unlearn_above is not None and self.unlearn_above != "chance":
             check_in_range("d_br.unlearn_above", self.unlearn_above, 0, 1)

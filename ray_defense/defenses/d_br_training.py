@@ -1,9 +1,9 @@
 """The rounds of D-BR: one epoch of unlearning, Eq. (4), then one of relearning, Eq. (5).
 
-Beside the paper: unlearning with a bound, to no class or to semantic labels.
+Beside the paper: unlearning with a bound, to no class or to semantic labels, or in company.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +12,9 @@ import numpy as np
 
 from ray_defense.core.files import write_json
 from ray_defense.core.random import stream
+from ray_defense.data.shards.reader import ImageBatch
 from ray_defense.data.training_set import WorkerShare
+from ray_defense.defenses.companions import flagged_size, in_company, unlearn_in_company
 from ray_defense.defenses.protocol import DefenseInputs
 from ray_defense.defenses.semantic_labels import SemanticLabels
 from ray_defense.execution.protocols import Metrics, Worker
@@ -26,7 +28,7 @@ from ray_defense.models.weights import load_weights, save_weights
 from ray_defense.store.artifacts import Artifact
 from ray_defense.store.written_files import note_written
 from ray_defense.training.loop import Stateful, run_epochs
-from ray_defense.training.supervised import measure_accuracy, train_epoch
+from ray_defense.training.supervised import Loss, View, measure_accuracy, train_epoch
 from ray_defense.training.views import make_view
 
 if TYPE_CHECKING:
@@ -127,30 +129,36 @@ class _BackdoorRemovalTraining:
             note_written(self.artifact.work, f"{ROUNDS_FOLDER}/{file.name}")
         return metrics
 
-    def _has_unlearned(self) -> bool:
+    @property
+    def _threshold(self) -> float | None:
+        """The agreement with the flagged labels up to which nothing is unlearned."""
         threshold = self.config.unlearn_above
-        if threshold is None:
-            return False
         if threshold == "chance":
-            threshold = 1 / self.sets["flagged"].num_classes
-        return self._agreement("flagged") <= threshold
+            return 1 / self.sets["flagged"].num_classes
+        return threshold
+
+    def _has_unlearned(self) -> bool:
+        threshold = self._threshold
+        return threshold is not None and self._agreement("flagged") <= threshold
 
     def _run_step(self, step: str, number: int) -> float:
         """Trains one epoch of a step and returns its mean loss."""
-        order_key = stream(self.seed, "d_br", "order", step, number)
-        share = WorkerShare.of(self.worker)
-        batches = self.sets[_PARTS[step]].epoch(order_key, self.config.batch_size, share)
-        loss = cross_entropy
-        if step == "unlearn":
-            loss = _UNLEARNING_LOSSES[self.config.unlearning]
-            if self.semantic is not None:
-                batches = self.semantic.relabel(batches)
         view = partial(
             make_view,
             key=stream(self.seed, "d_br", "view", step, number),
             transforms=(self.augmentation,),
             normalization=self.normalization,
         )
+        loss = cross_entropy
+        if step == "unlearn":
+            loss = _UNLEARNING_LOSSES[self.config.unlearning]
+            if self.config.companions:
+                return self._unlearn_in_company(number, view, loss)
+        order_key = stream(self.seed, "d_br", "order", step, number)
+        share = WorkerShare.of(self.worker)
+        batches = self.sets[_PARTS[step]].epoch(order_key, self.config.batch_size, share)
+        if step == "unlearn" and self.semantic is not None:
+            batches = self.semantic.relabel(batches)
         metrics = train_epoch(
             self.worker,
             self.wrapped,
@@ -161,9 +169,45 @@ class _BackdoorRemovalTraining:
         )
         return metrics["loss"]
 
+    def _unlearn_in_company(self, number: int, view: View, loss: Loss) -> float:
+        """Trains one epoch of unlearning with companions and returns its mean loss."""
+        companions = self.config.companions
+        share = WorkerShare.of(self.worker)
+        size = flagged_size(self.config.batch_size, companions, share)
+        order_key = stream(self.seed, "d_br", "order", "unlearn", number)
+        batches = self._still_known(self.sets["flagged"].epoch(order_key, size, share))
+        if self.semantic is not None:
+            batches = self.semantic.relabel(batches)
+        pairs = in_company(
+            batches,
+            self.sets["trusted"],
+            key=stream(self.seed, "d_br", "order", "companions", number),
+            companions=companions,
+            size=size,
+            share=share,
+        )
+        return unlearn_in_company(
+            self.worker,
+            self.wrapped,
+            self.optimizer,
+            pairs=pairs,
+            view=view,
+            loss=loss,
+        )
+
+    def _still_known(self, batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
+        """Yields the batches of which the model, as it is then, predicts enough labels."""
+        threshold = self._threshold
+        for batch in batches:
+            if threshold is None or self._agreement_on([batch]) > threshold:
+                yield batch
+
     def _agreement(self, part: str) -> float:
         """Returns the share of a part whose labels, as received, the model predicts."""
         share = WorkerShare.of(self.worker)
-        batches = self.sets[part].epoch(0, self.config.batch_size, share)
+        return self._agreement_on(self.sets[part].epoch(0, self.config.batch_size, share))
+
+    def _agreement_on(self, batches: Iterable[ImageBatch]) -> float:
+        """Returns the share of samples, over all workers, whose labels the model predicts."""
         view = partial(make_view, key=0, transforms=(), normalization=self.normalization)
         return measure_accuracy(self.worker, self.model, batches, view)

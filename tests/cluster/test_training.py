@@ -10,6 +10,7 @@ import pytest
 from ray_defense.cluster.session import start_executor
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.files import read_json
+from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.execution.placement import Placement
 from ray_defense.execution.steps import Step, make_steps
 from ray_defense.execution.worker_group import WorkerGroup
@@ -96,7 +97,7 @@ def test_two_workers_train_one_model_in_every_training_stage(
 ) -> None:
     """Two DDP workers on gloo; batch statistics differ from one worker's, and so do the models.
 
-    What the stages need is taken from the finished run, so that one group trains all four.
+    What the stages need is taken from the finished run, so that one group trains all of them.
     """
     recipe = tiny.recipe(digits, num_workers=2)
     context = context_in(tmp_path, ray_plan)
@@ -111,6 +112,11 @@ def test_two_workers_train_one_model_in_every_training_stage(
     for defense in recipe.defenses:
         step = defend_step(defense, suspect, ray_plan.split, backdoored=repairable, context=context)
         steps.append(step)
+    removal = recipe.defenses[0]
+    assert isinstance(removal, BackdoorRemoval)
+    in_company = replace(removal, companions=3, unlearn_above=0.0)
+    step = defend_step(in_company, suspect, ray_plan.split, backdoored=repairable, context=context)
+    steps.insert(-1, step)
     make_steps(steps, context.store, start_executor("numpy"))
     for step in steps:
         history = read_json(step.artifact.path / "metrics.json")["history"]

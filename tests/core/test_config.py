@@ -16,7 +16,13 @@ from ray_defense.attacks import ATTACKS
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.attacks.blend_signal import BlendSignal
 from ray_defense.attacks.targets import AllToOne
-from ray_defense.core.config import canonical_json, fingerprint, from_plain, override, to_plain
+from ray_defense.core.config import (
+    canonical_json,
+    fingerprint,
+    from_plain,
+    override,
+    to_plain,
+)
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.defenses.d_br import BackdoorRemoval

@@ -14,7 +14,6 @@ from ray_defense.defenses.d_br_training import kept_round
 from ray_defense.defenses.semantic_labels import SemanticLabels
 from ray_defense.models.seeded import build_model
 from ray_defense.training.settings import Sgd
-from ray_defense.training.views import make_view
 from tests.support.defended_noise import (
     BACKDOORED_SEED,
     MODEL,
@@ -23,6 +22,7 @@ from tests.support.defended_noise import (
     REMOVAL,
     DefendedNoise,
     changed_modules,
+    view_without_augmentation,
     weights_of,
 )
 from tests.support.killed import KilledAndResumed
@@ -68,10 +68,6 @@ def test_a_step_on_a_whole_part_moves_its_loss_the_right_way(noise, step, part, 
     after = loss_of_part(noise, part, trained)
     assert (after > before) is rises
     assert abs(after - before) > 1e-4
-
-
-def view_without_augmentation(images, index, key, transforms, normalization):
-    return make_view(images, index, 0, transforms=(), normalization=normalization)
 
 
 def test_the_first_step_of_d_br_is_gradient_ascent_on_the_flagged_samples(noise, monkeypatch):

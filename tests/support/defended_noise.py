@@ -1,5 +1,6 @@
 """What defenses are tried on: 36 small images of noise, their split and a backdoored model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from ray_defense.stages.context import PlanContext
 from ray_defense.stages.decide import VERDICT_FILE
 from ray_defense.stages.defend import BackdooredModel, defend_step
 from ray_defense.store.artifacts import Artifact
+from ray_defense.training.normalization import Normalization
 from ray_defense.training.settings import Sgd, SupervisedConfig
 from ray_defense.training.views import make_view
 from ray_defense.transforms.contrastive import Contrastive
@@ -266,3 +268,14 @@ def changed_modules(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> s
     """Returns the modules ("extractor", "classifier") of which a bit differs."""
     assert a.keys() == b.keys()
     return {name.split(".")[0] for name in a if not torch.equal(a[name], b[name])}
+
+
+def view_without_augmentation(
+    images: torch.Tensor,
+    index: np.ndarray,
+    key: int,
+    transforms: Sequence[Transform],
+    normalization: Normalization,
+) -> torch.Tensor:
+    """Stands for `make_view` in a training whose steps are computed by hand."""
+    return make_view(images, index, 0, transforms=(), normalization=normalization)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ray_defense.attacks.badnets import BadNets
+from ray_defense.core.config import override
 from ray_defense.data.sources.cifar import Cifar10, Cifar100
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.defenses.d_st import SecureTraining
@@ -47,14 +48,16 @@ def cifar10_badnets_small() -> Recipe:
 def cifar10_badnets_robust() -> Recipe:
     """20,000 CIFAR-10 images, BadNets, small ResNet: our detectors and a decision that counts.
 
-    Fixed patterns, the mirror filter, FCT over many draws and growing; see docs/detection.md.
+    Fixed patterns, the mirror filter, FCT over many draws and growing; see docs/detection.md. D-BR
+    unlearns in company (D11).
     """
-    return replace(
+    robust = replace(
         cifar10_badnets_small(),
         name="cifar10_badnets_robust",
         detect=DetectConfig((FixedPattern(), Mirror(), FctDraws(), Grow())),
         decide=Evidence(patterns=("fixed_pattern",)),
     )
+    return override(robust, "d_br.companions", 3)
 
 
 def cifar10_badnets() -> Recipe:

@@ -38,7 +38,10 @@ def cifar10_comparison_small() -> Recipe:
 
 
 def cifar10_comparison_small_robust() -> Recipe:
-    """The same with the split of the chosen detectors and of a decision that counts."""
+    """The same with the split of the chosen detectors and of a decision that counts.
+
+    D-BR unlearns in company (D11).
+    """
     return _compared(
         cifar10_badnets_robust(), "cifar10_comparison_small_robust", _small_baselines()
     )

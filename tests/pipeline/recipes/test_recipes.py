@@ -26,6 +26,20 @@ def test_the_demo_uses_one_model_shape_throughout():
     assert demo.probe.model == demo.backdoored.model == d_st.model == SmallResNet()
 
 
+@pytest.mark.parametrize(
+    ("name", "companions"),
+    [
+        ("cifar10_badnets_robust", 3),
+        ("folder", 3),
+        ("cifar10_badnets_small", 0),
+        ("digits_blend", 0),
+    ],
+)
+def test_d_br_unlearns_in_company_with_the_chosen_split_alone(name: str, companions: int):
+    defenses = {defense.name: defense for defense in named_recipe(name).defenses}
+    assert defenses["d_br"].companions == companions
+
+
 def test_a_defense_or_a_detector_named_twice_is_refused():
     demo = named_recipe("digits_badnets")
     with pytest.raises(InputError, match="defenses holds d_br 2 times"):
