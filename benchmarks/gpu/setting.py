@@ -11,6 +11,7 @@ import torch
 from ray_defense.data.sources.cifar import Cifar10
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.detectors.fct_draws import FctDraws
+from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
 from ray_defense.detectors.grow import Grow, GrowTraining
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
@@ -49,7 +50,7 @@ class GpuSizes:
 
 FULL = GpuSizes(
     model=ResNet18(),
-    detect=DetectConfig((Mirror(), FctDraws(), Grow())),
+    detect=DetectConfig((FixedPattern(), Mirror(), FctDraws(), Grow())),
     probe_epochs=4,
     max_epochs=200,
     rounds=20,
@@ -64,6 +65,7 @@ FULL = GpuSizes(
 
 _SHORT_DETECT = DetectConfig(
     (
+        FixedPattern(PatternSearch(exemplars=2, fewest=8)),
         Mirror(SymmetryTraining(steps=2, batch_size=16)),
         FctDraws(draws=2),
         Grow(num_highest=10, training=GrowTraining(folds=2, steps=1, seeds_a_step=8)),
