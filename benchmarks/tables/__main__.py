@@ -43,11 +43,14 @@ RESULT_TABLES: Tables = {
     "label_free": attacks.label_free_table,
     "detection": lambda: detection.detection_table("development"),
     "confirmation": lambda: detection.detection_table("confirmation"),
-    "pattern_development": lambda: detection.detection_table(
-        "pattern_development", detection.PATTERNS
+    "round2_confirmation": lambda: detection.detection_table(
+        "round2_confirmation", detection.PATTERNS
     ),
-    "pattern_confirmation": lambda: detection.detection_table(
-        "pattern_confirmation", detection.PATTERNS
+    "round3_development": lambda: detection.detection_table(
+        "round3_development", detection.PATTERNS
+    ),
+    "round3_confirmation": lambda: detection.detection_table(
+        "round3_confirmation", detection.PATTERNS
     ),
     "resnet18": lambda: detection.detection_table("resnet18"),
     "clean_sets": clean_sets.clean_sets_table,

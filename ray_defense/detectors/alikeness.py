@@ -30,8 +30,12 @@ def alikeness_of_labels(dataset: SuspectDataset) -> float:
     order = permutation(stream(0, "alikeness"), dataset.num_samples)[:_NUM_READ]
     positions = np.sort(order)
     contrast = LocalContrast()
-    num_groups = 2 * dataset.num_classes  # each label's even and odd samples
-    group_N = 2 * dataset.labels[positions] + np.arange(len(positions)) % 2
+    labels_N = dataset.labels[positions]
+    num_groups = 2 * dataset.num_classes  # two halves of each label
+    group_N = 2 * labels_N
+    for label in np.unique(labels_N):
+        members = np.flatnonzero(labels_N == label)
+        group_N[members[1::2]] += 1
     sums_GD = squares_D = None
     for low in range(0, len(positions), _READ_AT_ONCE):
         images = dataset.read_images(positions[low : low + _READ_AT_ONCE])
@@ -49,10 +53,10 @@ def alikeness_of_labels(dataset: SuspectDataset) -> float:
     counts_G = np.bincount(group_N, minlength=num_groups)
     shares = []
     for label in range(dataset.num_classes):
-        count_even, count_odd = counts_G[2 * label], counts_G[2 * label + 1]
-        if count_even + count_odd < _FEWEST or not count_even or not count_odd:
+        num_first, num_second = counts_G[2 * label], counts_G[2 * label + 1]
+        if num_first + num_second < _FEWEST:
             continue
-        product_D = sums_GD[2 * label] * sums_GD[2 * label + 1] / (count_even * count_odd)
+        product_D = sums_GD[2 * label] * sums_GD[2 * label + 1] / (num_first * num_second)
         shares.append(float((product_D / variance_D).mean()))
     if not shares:
         return 0.0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ray_defense.detectors.sample_batch import SampleBatch
 
 FILTERS_VERSION = 1
+_RARE = 0.9  # a rarity above which a sample may come to be flagged
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class FixedPattern:
 
     The others are the samples of all other labels. `fixed_pattern_rarity` is 1 - p, with the
     conformal p-value of the sample among them, where the sample belongs to the upper of two groups
-    of its label's scores, and else 0. In a label without a pattern both are 0. The evidence's
-    metric `alikeness` says how alike the images of most labels are by themselves.
+    of its label's scores, and else 0; near-copies of one image count once. In a label without a
+    pattern both are 0. The evidence's metric `alikeness` says how alike the images of most labels
+    are by themselves.
     """
 
     name: ClassVar[str] = "fixed_pattern"
@@ -108,6 +110,9 @@ class FixedPattern:
 
     def finish(self, gathered: "Gathered") -> Finished:
         scores_NC = gathered.columns[f"{self.name}_of_labels"]
+        from ray_defense.detectors.alikeness import alikeness_of_labels
+        from ray_defense.detectors.near_copies import copies_of_earlier
+
         fold_N = gathered.columns[f"{self.name}_fold"]
         labels_N = gathered.dataset.labels
         scores_N = np.zeros(len(labels_N))
@@ -122,8 +127,8 @@ class FixedPattern:
             for fold in range(self.search.folds):  # each has a filter, and a scale, of its own
                 members = np.flatnonzero(own_N & (fold_N == fold))
                 rarity_N[members[~_in_upper_group(scores_N[members])]] = 0
-        from ray_defense.detectors.alikeness import alikeness_of_labels
-
+            rare = np.flatnonzero(own_N & (rarity_N > _RARE))
+            rarity_N[rare[copies_of_earlier(gathered.dataset, rare)]] = 0
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
         return Finished({self.name: scores_N, f"{self.name}_rarity": rarity_N}, metrics)
 
