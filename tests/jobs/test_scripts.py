@@ -18,7 +18,7 @@ SCRIPTS = sorted((ROOT / "jobs").glob("*.py"))
 # Commands that are no job: they run in no time or without Ray, or run a recipe of `run`.
 NO_JOBS = {
     *("verify", "demo", "attacks preview", "attacks check", "list", "doctor"),
-    *("export", "runs", "show", "compare"),
+    *("export", "runs", "show", "compare", "leaderboard"),
 }
 ADVICE = re.compile(r"^    .*python jobs/(\w+)\.py (.+)$", re.MULTILINE)
 

@@ -38,13 +38,10 @@ def cifar10_comparison_small() -> Recipe:
 
 
 def cifar10_comparison_small_robust() -> Recipe:
-    """The same with the split of the chosen detectors and of a decision that counts.
-
-    D-BR unlearns in company (D11).
-    """
-    return _compared(
-        cifar10_badnets_robust(), "cifar10_comparison_small_robust", _small_baselines()
-    )
+    """The same with the split of the chosen detectors and of a decision that counts."""
+    robust = cifar10_badnets_robust()
+    base = replace(cifar10_badnets_small(), detect=robust.detect, decide=robust.decide)
+    return _compared(base, "cifar10_comparison_small_robust", _small_baselines())
 
 
 def cifar10_comparison() -> Recipe:
