@@ -49,7 +49,9 @@ class Evidence:
     min_coherence: float = 0.9
     min_posterior: float = 0.5  # the least probability of being like the seeds that flags
     max_alikeness: float = 0.05  # of the images of most labels; above it, no pattern is counted
-    fewest_of_pattern: int = 10  # flagged samples of a label; fewer may be copies of one image
+    # Flagged samples of a label; fewer may be copies of one image, of which large sets have more.
+    fewest_of_pattern: int = 10
+    least_share_of_pattern: float = 0.015
     max_grown_fraction: float = 0.5
     min_samples: int = 200  # below, nothing is counted
     # Below, finding nothing says nothing, unless canaries show that something would be found.
@@ -65,6 +67,7 @@ class Evidence:
         check_in_range("decide.min_posterior", self.min_posterior, 0.02, 1)
         check_in_range("decide.max_alikeness", self.max_alikeness, 0, 1)
         check_at_least("decide.fewest_of_pattern", self.fewest_of_pattern, 1)
+        check_in_range("decide.least_share_of_pattern", self.least_share_of_pattern, 0, 1)
         check_in_range("decide.max_grown_fraction", self.max_grown_fraction, 0, 1)
         check_at_least("decide.min_samples", self.min_samples, 1)
         check_at_least("decide.min_for_no_evidence", self.min_for_no_evidence, 1)

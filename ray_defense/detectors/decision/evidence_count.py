@@ -67,7 +67,7 @@ class EvidenceCount:
 
     def count_patterns(self) -> None:
         config = self.config
-        rule = PatternRule(config.rate, config.fewest_of_pattern)
+        rule = PatternRule(config.rate, config.fewest_of_pattern, config.least_share_of_pattern)
         for name in config.patterns:
             column = self.columns[name]
             if column.assessable:

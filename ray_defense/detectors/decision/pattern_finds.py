@@ -26,6 +26,7 @@ class PatternRule:
 
     rate: float  # the false discovery rate among the flagged of a label
     fewest: int  # samples of a label that must be flagged: fewer may be copies of one image
+    least_share: float = 0.0  # of a label that must be flagged
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,9 @@ def find_by_pattern(
     labels = []
     for label in np.unique(labels_N).tolist():
         members = np.flatnonzero(labels_N == label)
+        fewest = max(rule.fewest, rule.least_share * len(members))
         found_M = _find_strictly(p_values_N[members], rule.rate)
-        if found_M.sum() < rule.fewest:
+        if found_M.sum() < fewest:
             continue
         labels.append(label)
         flagged_N[members[found_M]] = True

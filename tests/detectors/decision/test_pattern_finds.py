@@ -71,6 +71,12 @@ def test_fewer_than_the_fewest_may_be_copies_of_one_image() -> None:
     assert find(table, PatternRule(0.05, 5)).labels == (2,)
 
 
+def test_a_small_share_of_a_label_may_be_copies_of_one_image() -> None:
+    table, _ = plant(12)
+    assert find(table, PatternRule(0.05, 10, 0.02)).labels == (2,)
+    assert find(table, PatternRule(0.05, 10, 0.03)).labels == ()
+
+
 def test_a_pattern_is_evidence_by_itself() -> None:
     table, poisoned_N = plant(60)
     decided = PATTERNS_ALONE.decide(table, "fixed_pattern")
