@@ -136,7 +136,11 @@ class RowFiles:
 
     def signature(self, split: SourceSplit) -> str:
         rows_signature = self.rows_signature(split)
-        if not self._names_files(split):
+        try:
+            names_files = self._names_files(split)
+        except InputError:
+            return rows_signature  # reading the split says what is wrong, where it is read at all
+        if not names_files:
             return rows_signature
         digest = FilesDigest()
         for file in self._listed(split):
