@@ -25,6 +25,7 @@ from ray_defense.core.errors import InputError
 from ray_defense.data.sources import SOURCES
 from ray_defense.defenses import DEFENSES
 from ray_defense.detectors import DETECTORS
+from ray_defense.detectors.decision import DECISIONS
 from ray_defense.models import MODELS
 from ray_defense.pipeline.recipes import named_recipe
 from ray_defense.reports.metrics import METRICS
@@ -130,7 +131,17 @@ def dataclasses_below(value: Any) -> Iterator[Any]:
 def settings() -> frozenset[str]:
     """Returns the names of all fields and units that a path of `--set` may be made of."""
     configs: list[Any] = [named_recipe("digits_badnets")]
-    for registry in (ATTACKS, TRANSFORMS, AUGMENTATIONS, DETECTORS, DEFENSES, MODELS, SOURCES):
+    registries = (
+        ATTACKS,
+        TRANSFORMS,
+        AUGMENTATIONS,
+        DETECTORS,
+        DECISIONS,
+        DEFENSES,
+        MODELS,
+        SOURCES,
+    )
+    for registry in registries:
         for name in registry:
             configs.append(registry[name]())
     names = set()
