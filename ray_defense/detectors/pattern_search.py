@@ -2,8 +2,8 @@
 
 In each label the search starts at the difference between the label's mean contrast and that of the
 other labels, and at the contrasts of single images: some drawn at random, some that fit that
-difference best. A start becomes a pattern by turns: the images
-that fit it best are told from the label's others, and their mean difference is the next pattern.
+difference best. A start becomes a pattern by turns: the images that fit it best are told from the
+label's others, and their mean difference is the next pattern.
 Two halves of the images, each for itself, must come to the same pattern; of several starts, the one
 counts by whose pattern of one half the images of the other half stand out most from those of other
 labels.
@@ -43,7 +43,7 @@ _SHARE_WITHOUT_GROUPS = 0.05  # what counts as fitting best where there are no t
 _FEWEST_HIGHEST = 5  # images of a half among the highest scores
 _TINY = 1e-12
 _TO_DEVIATION = 1.4826  # from the median absolute deviation, for a normal law
-
+_PARTS_OF_POOL = 8  # the other labels' images in memory take so many times less than one label's
 
 Halves = tuple[torch.Tensor, torch.Tensor]  # standard contrasts [M, D] of a label
 
@@ -52,11 +52,12 @@ Halves = tuple[torch.Tensor, torch.Tensor]  # standard contrasts [M, D] of a lab
 class Pattern:
     """What some images of a label share."""
 
-    unit_D: torch.Tensor  # float32, of length 1
+    values_D: torch.Tensor  # float32, of any length
     agreement: float  # the cosine of the patterns of both halves
     enrichment: float  # of its images among the highest scores, over other labels' images
 
 
+@torch.no_grad()
 def search_patterns(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:
     """Writes the filters of one fold, `model.safetensors`, and `metrics.json`."""
     searching = _Searching(worker, inputs)
@@ -68,7 +69,7 @@ def search_patterns(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -
 
 
 class _Searching:
-    """The search outside of one fold."""
+    """The search outside of one fold, and what it knows of all labels before it begins."""
 
     def __init__(self, worker: Worker, inputs: NetworkInputs):
         self.config = cast("PatternSearch", inputs.networks.training)
@@ -77,22 +78,21 @@ class _Searching:
         self.data = self._open(samples_outside(inputs))
         self.contrast = LocalContrast().to(worker.device)
         self.labels = self.data.labels_of_index()
+        self.present = np.unique(self.labels)
+        self.mean_CD, self.deviation_D = self._measure()
+        self.center_D = self.mean_CD[self.present].median(0).values
+        order = permutation(self._key("pool"), len(self.labels))
+        drawn = np.sort(order[: self._num_kept(_PARTS_OF_POOL)])
+        self.pool_ND, self.pool_labels_N = self._standard_contrasts(self.data.index[drawn])
 
-    @torch.no_grad()
     def run(self) -> tuple[torch.Tensor, torch.Tensor, list[dict[str, float]]]:
         """Returns filters [C, D] and biases [C] of standardized scores, and what was found."""
-        num_classes = self.data.num_classes
-        mean_CD, self.deviation_D = self._measure(num_classes)
-        present = np.unique(self.labels)
-        self.center_D = mean_CD[present].median(0).values
-        patterns_CD = torch.zeros_like(mean_CD)
-        self.pool_ND, self.pool_labels_N = self._draw_pool()
+        patterns_CD = torch.zeros_like(self.mean_CD)
         found = []
-        for label in present.tolist():
-            start_D = (mean_CD[label] - self.center_D) / self.deviation_D
-            pattern = self._find(label, start_D)
+        for label in self.present.tolist():
+            pattern = self._find(label)
             if pattern is not None and pattern.agreement >= self.config.min_agreement:
-                patterns_CD[label] = pattern.unit_D
+                patterns_CD[label] = pattern.values_D
                 found.append(
                     {
                         "label": label,
@@ -115,8 +115,9 @@ class _Searching:
             images_BCHW = self.inputs.normalization.apply(to_float(batch.images))
             yield self.contrast(images_BCHW), batch.labels
 
-    def _measure(self, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _measure(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the mean contrast of each label [C, D], and the deviation of each value [D]."""
+        num_classes = self.data.num_classes
         sum_CD = None
         squares_D = None
         for contrast_BD, labels_B in self._contrasts(self.data):
@@ -133,45 +134,37 @@ class _Searching:
         variance_D = squares_D / len(self.labels) - mean_D.square()
         return mean_CD, variance_D.clamp(min=0).sqrt() + 1e-6
 
-    def _draw_pool(self) -> tuple[torch.Tensor, np.ndarray]:
-        """Returns the standard contrasts of some images of all labels, and their labels."""
-        num_most = max(self.config.fewest, self.config.max_bytes // (8 * 4 * len(self.center_D)))
-        order = permutation(self._key("pool"), len(self.labels))[:num_most]
-        drawn = np.sort(order)
+    def _num_kept(self, parts: int) -> int:
+        """Returns how many contrasts take no more than a part of `max_bytes`."""
+        return max(self.config.fewest, self.config.max_bytes // (parts * 4 * len(self.center_D)))
+
+    def _find(self, label: int) -> Pattern | None:
+        """Returns the pattern that makes a label stand out most; None for too few images."""
+        members = self.data.index[self.labels == label]
+        order = permutation(self._key("members", label), len(members))[: self._num_kept(1)]
+        if len(order) < self.config.fewest:
+            return None
+        start_D = (self.mean_CD[label] - self.center_D) / self.deviation_D
+        contrasts_MD, _ = self._standard_contrasts(np.sort(members[order]))
+        halves = (contrasts_MD[0::2], contrasts_MD[1::2])
+        others_ND = self.pool_ND[torch.from_numpy(self.pool_labels_N != label)]
+        patterns = []
+        for candidate_D in self._candidates(contrasts_MD, start_D, label):
+            patterns.append(_agreed(halves, others_ND, candidate_D))
+        best = max(patterns, key=_merit)
+        unit_D = _follow(contrasts_MD, best.values_D)
+        if float(unit_D @ start_D) < 0:  # the other labels have it, and some of this one do not
+            unit_D = -unit_D
+        return replace(best, values_D=unit_D)
+
+    def _standard_contrasts(self, index: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+        """Returns the contrasts of samples in deviations from the center, and their labels."""
         parts = []
         labels = []
-        for contrast_BD, labels_B in self._contrasts(self._open(self.data.index[drawn])):
+        for contrast_BD, labels_B in self._contrasts(self._open(index)):
             parts.append((contrast_BD - self.center_D) / self.deviation_D)
             labels.append(labels_B.cpu().numpy())
         return torch.cat(parts), np.concatenate(labels)
-
-    def _find(self, label: int, start_D: torch.Tensor) -> Pattern | None:
-        """Returns the pattern of a label that both halves agree on most; None without any."""
-        members = self.data.index[self.labels == label]
-        num_most = max(self.config.fewest, self.config.max_bytes // (4 * len(start_D)))
-        order = permutation(self._key("members", label), len(members))[:num_most]
-        if len(order) < self.config.fewest:
-            return None
-        contrasts_MD = self._standard_contrasts(np.sort(members[order]))
-        halves = (contrasts_MD[0::2], contrasts_MD[1::2])
-        others_ND = self.pool_ND[torch.from_numpy(self.pool_labels_N != label)]
-        best = None
-        for candidate_D in self._candidates(contrasts_MD, start_D, label):
-            pattern = _agreed(halves, others_ND, candidate_D)
-            if best is None or _merit(pattern) > _merit(best):
-                best = pattern
-        if best is None:
-            return None
-        unit_D = _follow(contrasts_MD, best.unit_D)
-        if float(unit_D @ start_D) < 0:  # the other labels have it, and some of this one do not
-            unit_D = -unit_D
-        return replace(best, unit_D=unit_D)
-
-    def _standard_contrasts(self, index: np.ndarray) -> torch.Tensor:
-        parts = []
-        for contrast_BD, _ in self._contrasts(self._open(index)):
-            parts.append((contrast_BD - self.center_D) / self.deviation_D)
-        return torch.cat(parts)
 
     def _candidates(
         self, contrasts_MD: torch.Tensor, start_D: torch.Tensor, label: int

@@ -26,10 +26,9 @@ class Evidence:
     """Flags what the evidence supports, and trusts the same share of every label.
 
     Antisymmetric columns are counted by knockoff+, in each label and over all of them. Patterns of
-    labels are counted among the samples of the other labels. Grown
-    columns flag what is probably like their seeds, where these are coherent, in place of the column
-    that they grew from. One-sided columns add to what others flagged. Without evidence nothing is
-    flagged.
+    labels are counted among the samples of the other labels. Grown columns flag what is probably
+    like their seeds, where these are coherent, in place of the column that they grew from.
+    One-sided columns add to what others flagged. Without evidence nothing is flagged.
     """
 
     name: ClassVar[str] = "evidence"
