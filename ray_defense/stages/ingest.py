@@ -32,7 +32,6 @@ from ray_defense.data.sources.protocol import (
     SourceSplit,
     VouchedSource,
 )
-from ray_defense.data.sources.row_files import RowFiles
 from ray_defense.decoding.heif_layout import heif_formats
 from ray_defense.execution.protocols import Columns, Executor, IngestJob
 from ray_defense.execution.steps import FunctionWork, Step
@@ -84,8 +83,7 @@ def check_store_apart(source: Source, store: Store) -> None:
             check_store_apart(part, store)
     if isinstance(source, AttackedSource):
         check_store_apart(source.clean_source(), store)
-    # Rows have labels of their own, and no folder is a class; of the test set nothing is read here.
-    if isinstance(source, RowFiles) or not isinstance(source, ListedSource):
+    if not isinstance(source, ListedSource):
         return
     root = store.root.resolve()
     splits: tuple[SourceSplit, ...] = ("train", "test")

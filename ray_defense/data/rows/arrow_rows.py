@@ -15,10 +15,9 @@ import pyarrow as pa
 from ray_defense.core.errors import InputError
 from ray_defense.data.rows.image_rows import (
     FileDescription,
-    NamedFiles,
+    RowPart,
     column_codes,
     column_numbers,
-    holds_bytes,
     samples_of,
 )
 from ray_defense.data.rows.label_mapping import ClassMapping, GivenLabels, TextCodes
@@ -85,12 +84,15 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
     return GivenLabels(np.concatenate(parts)[:limit], texts)
 
 
-def has_bytes(files: Sequence[Path], names: ColumnNames) -> bool:
-    """Returns whether a row of files has the bytes of an image; reads up to the first that has.
+def stream_rows(
+    files: Sequence[Path], names: ColumnNames, reads: RowPart
+) -> Iterator[tuple[pa.RecordBatch, ImageColumns]]:
+    """Yields rows of files one after another, with the columns that they have.
 
     Args:
-        files: The files of a split, each with a column of bytes.
+        files: The files of a split.
         names: The columns that the user names.
+        reads: Which part of an image is needed; here a record batch is read as a whole.
 
     Raises:
         InputError: If a file is damaged or has other columns.
@@ -98,29 +100,7 @@ def has_bytes(files: Sequence[Path], names: ColumnNames) -> bool:
     for file in files:
         stream = _opened(file, names)
         for place in stream.layout.batches:
-            if holds_bytes(stream.read(place), stream.description.columns):
-                return True
-    return False
-
-
-def read_paths(files: Sequence[Path], names: ColumnNames, limit: int | None) -> list[str]:
-    """Returns the paths of the images of files one after another, "" for a missing one.
-
-    Args:
-        files: The files of a split, each with a column of paths.
-        names: The columns that the user names.
-        limit: The number of rows that are read, the first ones; None for all.
-
-    Raises:
-        InputError: If a file is damaged or has other columns.
-    """
-    named = NamedFiles(f"{str(files[0])!r}" if files else "the table")
-    for file in files:
-        stream = _opened(file, names)
-        for place in stream.layout.batches:
-            if limit is None or len(named.paths) < limit:
-                named.add(stream.read(place), stream.description.columns)
-    return named.paths[:limit]
+            yield stream.read(place), stream.description.columns
 
 
 def stream_samples(

@@ -1,8 +1,9 @@
 """Rows of images and labels, as Arrow holds them, made into samples."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from ray_defense.data.rows.label_mapping import (
 from ray_defense.data.rows.parquet_schema import ImageColumns
 from ray_defense.data.sources.collect import UndecodedSample
 from ray_defense.data.text import shortened
+
+RowPart = Literal["bytes", "paths"]  # what is read of an image
 
 _MAX_PATH_BYTES = 2**15  # systems take 4,096 of a path, and 255 of each of its parts
 
@@ -60,12 +63,15 @@ def _field(structs: pa.StructArray, name: str) -> pa.Array:
     return structs.flatten()[structs.type.get_field_index(name)]
 
 
-def holds_bytes(rows: pa.RecordBatch, columns: ImageColumns) -> bool:
-    """Returns whether a row has the bytes of an image."""
-    images = rows[columns.image]
-    if pa.types.is_struct(images.type):
-        images = _field(images, "bytes")
-    return bool(images.null_count < len(images))
+def has_bytes(batches: Iterable[tuple[pa.RecordBatch, ImageColumns]]) -> bool:
+    """Returns whether a row has the bytes of an image; reads up to the first that has."""
+    for rows, columns in batches:
+        images = rows[columns.image]
+        if pa.types.is_struct(images.type):
+            images = _field(images, "bytes")
+        if images.null_count < len(images):
+            return True
+    return False
 
 
 def paths_of(rows: pa.RecordBatch, columns: ImageColumns) -> list[str]:
@@ -82,29 +88,33 @@ def paths_of(rows: pa.RecordBatch, columns: ImageColumns) -> list[str]:
     return [os.fsdecode(text) if text and len(text) <= _MAX_PATH_BYTES else "" for text in texts]
 
 
-class NamedFiles:
-    """The paths of the images in rows, gathered up to what the memory should hold."""
+def read_paths(
+    batches: Iterable[tuple[pa.RecordBatch, ImageColumns]], limit: int | None, origin: str
+) -> list[str]:
+    """Returns the paths of the images in rows, "" for a missing one.
 
-    def __init__(self, origin: str) -> None:
-        """Prepares for the rows of some files, which errors call `origin`."""
-        self.paths: list[str] = []
-        self._num_bytes = 0
-        self._origin = origin
+    Args:
+        batches: Rows, and the columns that they have.
+        limit: How many rows are read, the first ones; None for all.
+        origin: What errors call the rows.
 
-    def add(self, rows: pa.RecordBatch, columns: ImageColumns) -> None:
-        """Adds the paths of some rows.
-
-        Raises:
-            InputError: If there are too many, or they are too long.
-        """
+    Raises:
+        InputError: If there are too many, or they are too long for the memory.
+    """
+    paths: list[str] = []
+    num_bytes = 0
+    for rows, columns in batches:
         some = paths_of(rows, columns)
-        self.paths += some
-        self._num_bytes += sum(len(path) for path in some)
-        if len(self.paths) > MAX_NAMED_FILES or self._num_bytes > MAX_PATHS_BYTES:
+        paths += some
+        num_bytes += sum(len(path) for path in some)
+        if len(paths) > MAX_NAMED_FILES or num_bytes > MAX_PATHS_BYTES:
             raise InputError(
-                f"{self._origin} names more than {MAX_NAMED_FILES} images, or its paths take more "
+                f"{origin} names more than {MAX_NAMED_FILES} images, or its paths take more "
                 f"than {MAX_PATHS_BYTES} bytes: split it"
             )
+        if limit is not None and len(paths) >= limit:
+            break
+    return paths[:limit]
 
 
 def column_numbers(labels: pa.Array) -> np.ndarray:

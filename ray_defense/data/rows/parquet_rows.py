@@ -18,10 +18,9 @@ import pyarrow.parquet as pq
 from ray_defense.core.errors import InputError
 from ray_defense.data.rows.image_rows import (
     FileDescription,
-    NamedFiles,
+    RowPart,
     column_codes,
     column_numbers,
-    holds_bytes,
     samples_of,
 )
 from ray_defense.data.rows.label_mapping import ClassMapping, GivenLabels, TextCodes
@@ -58,7 +57,7 @@ _STEP_BYTES = 2**24
 _MAX_IMAGES = 64  # rows decoded at a time
 _MAX_LABELS = 65536
 _MAX_ORIGIN_PAGE_BYTES = 2**18
-_Reads = Literal["samples", "labels", "bytes", "paths"]
+_Reads = RowPart | Literal["samples", "labels"]
 
 
 def describe_file(file: Path, names: ColumnNames) -> FileDescription:
@@ -129,52 +128,28 @@ def read_labels(files: Sequence[Path], names: ColumnNames, limit: int | None) ->
     return GivenLabels(np.concatenate(parts)[:limit], texts)
 
 
-def has_bytes(files: Sequence[Path], names: ColumnNames) -> bool:
-    """Returns whether a row of files has the bytes of an image; reads up to the first that has.
+def stream_rows(
+    files: Sequence[Path], names: ColumnNames, reads: RowPart
+) -> Iterator[tuple[pa.RecordBatch, ImageColumns]]:
+    """Yields rows of files one after another, with the columns that they have.
 
     Args:
-        files: The files of a split, each with a column of bytes.
+        files: The files of a split.
         names: The columns that the user names.
+        reads: Which part of an image is read.
 
     Raises:
         InputError: If a file is damaged, has other columns or decodes to too much.
     """
     for file in files:
-        stream = _RowStream(file, names, 0, reads="bytes")
+        stream = _RowStream(file, names, 0, reads=reads)
         try:
             rows = stream.next_rows()
             while rows is not None:
-                if holds_bytes(rows, stream.columns):
-                    return True
+                yield rows, stream.columns
                 rows = stream.next_rows()
         finally:
             stream.close()
-    return False
-
-
-def read_paths(files: Sequence[Path], names: ColumnNames, limit: int | None) -> list[str]:
-    """Returns the paths of the images of files one after another, "" for a missing one.
-
-    Args:
-        files: The files of a split, each with a column of paths.
-        names: The columns that the user names.
-        limit: The number of rows that are read, the first ones; None for all.
-
-    Raises:
-        InputError: If a file is damaged, has other columns or decodes to too much.
-    """
-    named = NamedFiles(f"{str(files[0])!r}" if files else "the table")
-    for file in files:
-        stream = _RowStream(file, names, 0, reads="paths")
-        try:
-            while limit is None or len(named.paths) < limit:
-                rows = stream.next_rows()
-                if rows is None:
-                    break
-                named.add(rows, stream.columns)
-        finally:
-            stream.close()
-    return named.paths[:limit]
 
 
 # The stream that read the last range in this process. The next range often begins where it stands,

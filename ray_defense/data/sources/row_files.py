@@ -39,8 +39,10 @@ from ray_defense.data.sources.split_files import SplitFiles
 from ray_defense.data.text import encodable, shortened
 
 if TYPE_CHECKING:
-    from ray_defense.data.rows.image_rows import FileDescription
-    from ray_defense.data.rows.parquet_schema import ColumnNames
+    import pyarrow as pa
+
+    from ray_defense.data.rows.image_rows import FileDescription, RowPart
+    from ray_defense.data.rows.parquet_schema import ColumnNames, ImageColumns
 
 
 class RowReader(Protocol):
@@ -54,13 +56,10 @@ class RowReader(Protocol):
     ) -> GivenLabels:
         """Returns the labels of the first rows of files one after another."""
 
-    def has_bytes(self, files: Sequence[Path], names: "ColumnNames") -> bool:
-        """Returns whether a row of files that have a column of bytes has some."""
-
-    def read_paths(
-        self, files: Sequence[Path], names: "ColumnNames", limit: int | None
-    ) -> list[str]:
-        """Returns the paths of the images of the first rows, "" for a missing one."""
+    def stream_rows(
+        self, files: Sequence[Path], names: "ColumnNames", reads: "RowPart"
+    ) -> "Iterator[tuple[pa.RecordBatch, ImageColumns]]":
+        """Yields rows of files one after another, with the columns that they have."""
 
     def stream_samples(
         self,
@@ -136,11 +135,7 @@ class RowFiles:
 
     def signature(self, split: SourceSplit) -> str:
         rows_signature = self.rows_signature(split)
-        try:
-            names_files = self._names_files(split)
-        except InputError:
-            return rows_signature  # reading the split says what is wrong, where it is read at all
-        if not names_files:
+        if not self._is_listed(split):
             return rows_signature
         digest = FilesDigest()
         for file in self._listed(split):
@@ -148,7 +143,7 @@ class RowFiles:
         return digest.hexdigest() + rows_signature
 
     def list_files(self, split: SourceSplit) -> FileListing | None:
-        if not self._names_files(split):
+        if not self._is_listed(split):
             return None
         rows_signature = self.rows_signature(split)
         return FileListing(self.info(), None, self._listed(split), labels_state=rows_signature)
@@ -211,6 +206,16 @@ class RowFiles:
         """Returns whether the rows of a split name image files, and hold none."""
         return _names_files(self, split, self.rows_signature(split))
 
+    def _is_listed(self, split: SourceSplit) -> bool:
+        """Returns whether a split has image files to list; one that cannot be read has none.
+
+        Reading it says what is wrong, and a step that does not read it goes on.
+        """
+        try:
+            return self._names_files(split)
+        except InputError:
+            return False
+
     def _root(self) -> Path:
         return Path(self.folder) if self.folder else self.files().root
 
@@ -255,7 +260,9 @@ def _names_files(source: RowFiles, split: SourceSplit, signature: str) -> bool:
         )
     if not files or any(columns.origin_path is None for columns in described):
         return False
-    return not reader.has_bytes(files, names)
+    from ray_defense.data.rows.image_rows import has_bytes
+
+    return not has_bytes(reader.stream_rows(files, names, "bytes"))
 
 
 @lru_cache(maxsize=2)  # a million rows take seconds, and every range needs them
@@ -263,9 +270,12 @@ def _named_rows(
     source: RowFiles, split: SourceSplit, signature: str
 ) -> tuple[tuple[str, int], ...]:
     """Returns the path and the label of each row of a split with a signature."""
+    from ray_defense.data.rows.image_rows import read_paths
+
     files = source.files().paths(split)
     limit = source.limit if split == "train" else None
-    paths = source.row_reader().read_paths(files, source.column_names(), limit)
+    rows = source.row_reader().stream_rows(files, source.column_names(), "paths")
+    paths = read_paths(rows, limit, f"{str(files[0])!r}" if files else "the table")
     labels = source.labels(split).tolist()
     if len(paths) != len(labels) or source.rows_signature(split) != signature:
         raise source_changed(files[0])
