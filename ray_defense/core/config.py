@@ -32,10 +32,10 @@ def choice(registry: Mapping[str, Any], **kwargs: Any) -> Any:
 
 
 def departure(default: Any) -> Any:
-    """Returns a dataclass field that goes back to another's way where it is not at its default.
+    """Returns a dataclass field whose default stands for what is done without it.
 
-    At its default it is left out of plain data, so that such a switch may come later without a
-    change of the fingerprint of what is done without it.
+    Another value is another way, such as that of the authors. At its default the field is left out
+    of plain data, so that it may come later without a change of the fingerprint.
     """
     return dataclasses.field(default=default, metadata={_LEFT_OUT_AT: default})
 

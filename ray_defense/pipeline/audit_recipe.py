@@ -214,8 +214,8 @@ def _probe(
 def _with_weights(config: Recipe, settings: AuditSettings) -> tuple[Recipe, str]:
     """Returns the recipe with a probe that starts from a file, and what of the file fits."""
     from ray_defense.models.seeded import build_model
-    from ray_defense.stages.model_file import hash_of_model, read_model_bytes
-    from ray_defense.stages.pretrained import PretrainedWeights, read_fitting
+    from ray_defense.stages.model_file import hash_of_model, read_model_bytes, tensors_of
+    from ray_defense.stages.pretrained import PretrainedWeights, fitting_tensors
 
     path = str(Path(settings.weights or "").expanduser().absolute())
     if settings.quick:
@@ -223,9 +223,10 @@ def _with_weights(config: Recipe, settings: AuditSettings) -> tuple[Recipe, str]
             "a quick audit trains no probe, so there is nothing that could start from weights: "
             "leave --weights or --quick out"
         )
-    weights = PretrainedWeights(path, hash_of_model(read_model_bytes(path)))
+    content = read_model_bytes(path)
     model = build_model(config.probe.model, config.source.info().num_classes, seed=0)
-    sentence = read_fitting(weights, model).sentence()
+    sentence = fitting_tensors(tensors_of(content, path), model, path).sentence()
+    weights = PretrainedWeights(path, hash_of_model(content))
     return replace(config, pretrained=weights), f"of {path}: {sentence}"
 
 

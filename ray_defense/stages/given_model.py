@@ -123,15 +123,10 @@ def load_given(
         InputError: If the file is not what it was, is no file of weights, or is of another network.
     """
     from ray_defense.models.seeded import build_model
-    from ray_defense.stages.model_file import hash_of_model, read_model_bytes, tensors_of
+    from ray_defense.stages.model_file import read_unchanged
 
-    content = read_model_bytes(given.path)
-    if hash_of_model(content) != given.sha256:
-        raise InputError(
-            f"the model file {_shown(given.path)} has changed meanwhile: run the command again"
-        )
+    tensors = read_unchanged(given.path, given.sha256, "the model file")
     model = build_model(network, len(class_names), seed=0)
-    tensors = tensors_of(content, given.path)
     matched = matched_tensors(tensors, model, given.path, class_names=class_names)
     if given.class_order:
         matched = reordered(matched, given.class_order)

@@ -53,6 +53,23 @@ _REMEDY = (
 )
 
 
+def read_unchanged(path: str, sha256: str, called: str) -> dict[str, torch.Tensor]:
+    """Returns the tensors of a model file that must be what it was.
+
+    Args:
+        path: The file.
+        sha256: Of the file, as it was.
+        called: What errors call it.
+
+    Raises:
+        InputError: If it is another one, or no file of weights.
+    """
+    content = read_model_bytes(path)
+    if hash_of_model(content) != sha256:
+        raise InputError(f"{called} {_shown(path)} has changed meanwhile: run the command again")
+    return tensors_of(content, path)
+
+
 def read_model_bytes(path: str | Path) -> bytes:
     """Returns the bytes of a model file.
 

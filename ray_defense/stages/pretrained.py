@@ -109,15 +109,10 @@ def read_fitting(weights: PretrainedWeights, model: "FeatureClassifier") -> Fitt
     Raises:
         InputError: If the file is not what it was, is no file of weights, or nothing in it fits.
     """
-    from ray_defense.stages.model_file import hash_of_model, read_model_bytes, tensors_of
+    from ray_defense.stages.model_file import read_unchanged
 
-    content = read_model_bytes(weights.path)
-    if hash_of_model(content) != weights.sha256:
-        raise InputError(
-            f"the file of weights {_shown(weights.path)} has changed meanwhile: run the command "
-            "again"
-        )
-    return fitting_tensors(tensors_of(content, weights.path), model, weights.path)
+    tensors = read_unchanged(weights.path, weights.sha256, "the file of weights")
+    return fitting_tensors(tensors, model, weights.path)
 
 
 def fitting_tensors(
