@@ -20,7 +20,7 @@ def clean_sets_table() -> Table:
         num_planned[group] += 1
         if clean_set.name in results:
             measured.setdefault(group, []).append(results[clean_set.name])
-    head = ["images", "sets measured", *_VERDICTS, "falsely flagged", "largest mid50"]
+    head = ["images", "sets measured", *_VERDICTS, "falsely flagged", "largest share right"]
     rows = []
     for (kind, size), cells in measured.items():
         verdicts = Counter(cell["decision"]["verdict"] for cell in cells)
@@ -31,12 +31,12 @@ def clean_sets_table() -> Table:
         for verdict in _VERDICTS:
             row.append(str(verdicts[verdict]))
         row.append(f"{num_false:,} of {num_samples:,}")
-        row.append(_largest_mid50(cells))
+        row.append(_largest_middle(cells))
         rows.append(row)
     return Table(head, rows)
 
 
-def _largest_mid50(cells: list[dict[str, Any]]) -> str:
+def _largest_middle(cells: list[dict[str, Any]]) -> str:
     """Returns the largest accuracy on the images that tell least, which the guard looks at."""
     accuracies = []
     for cell in cells:

@@ -19,23 +19,17 @@ from ray_defense.data.sources.labels import check_labels
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.decoding import parquet_pages
 from ray_defense.decoding.parquet_pages import PageError, read_row_groups, walk_pages
+from tests.support.arrow_memory import counted_memory
 from tests.support.encoded_images import random_png
 from tests.support.parquet_bombs import write_lying_bomb
 from tests.support.source_files import write_parquet
-
-# Buffers that outlive a test, in the frames of an error, free their memory through the pool.
-_POOLS = []
 
 
 @pytest.fixture
 def counting_pool():
     """The memory pool of Arrow, which counts how much of it was in use at once."""
-    pool = pa.default_memory_pool()
-    counting = pa.proxy_memory_pool(pool)
-    _POOLS.append(counting)
-    pa.set_memory_pool(counting)
-    yield counting
-    pa.set_memory_pool(pool)
+    with counted_memory() as pool:
+        yield pool
 
 
 @pytest.mark.parametrize("value_megabytes", [1, 40, 60, 90])

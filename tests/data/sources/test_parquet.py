@@ -12,6 +12,7 @@ import pytest
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.cifar import Cifar10
 from ray_defense.data.sources.parquet import Parquet
+from tests.support.arrow_memory import counted_memory
 from tests.support.encoded_images import encode_image, random_picture, random_png
 from tests.support.source_files import write_parquet
 
@@ -190,14 +191,8 @@ def test_a_small_file_that_decodes_to_much_is_refused_on_the_way(tmp_path, row_b
         dictionary_pagesize_limit=2**24,
     )
     assert (tmp_path / "a.parquet").stat().st_size < 4000
-    pool = pa.default_memory_pool()
-    counting_pool = pa.proxy_memory_pool(pool)
-    pa.set_memory_pool(counting_pool)
-    try:
-        with pytest.raises(InputError, match="times its size"):
-            Parquet(str(tmp_path / "a.parquet"), num_classes=2).read("train", 0, num_rows)
-    finally:
-        pa.set_memory_pool(pool)
+    with counted_memory() as counting_pool, pytest.raises(InputError, match="times its size"):
+        Parquet(str(tmp_path / "a.parquet"), num_classes=2).read("train", 0, num_rows)
     assert 0 < counting_pool.max_memory() < 80_000_000
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.data.sources.parquet import Parquet
+from tests.support.arrow_memory import counted_memory
 from tests.support.encoded_images import random_png
 from tests.support.source_files import write_parquet
 
@@ -229,12 +230,6 @@ def test_one_long_name_repeated_in_every_row_does_not_fill_the_memory(tmp_path):
         store_schema=False,
         dictionary_pagesize_limit=2**24,
     )
-    pool = pa.default_memory_pool()
-    counting_pool = pa.proxy_memory_pool(pool)
-    pa.set_memory_pool(counting_pool)
-    try:
-        with pytest.raises(InputError, match="times its size"):
-            Parquet(str(file)).info()
-    finally:
-        pa.set_memory_pool(pool)
+    with counted_memory() as counting_pool, pytest.raises(InputError, match="times its size"):
+        Parquet(str(file)).info()
     assert counting_pool.max_memory() < 120_000_000

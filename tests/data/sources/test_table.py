@@ -10,6 +10,7 @@ from ray_defense.core.errors import InputError, RunError
 from ray_defense.data.sources.listing import capture_split
 from ray_defense.data.sources.table import Table
 from tests.support.encoded_images import random_png
+from tests.support.paths_astray import plant_paths_astray
 
 
 @pytest.fixture
@@ -61,25 +62,7 @@ def test_a_split_column_tells_the_test_set(folder):
 
 
 def test_paths_that_lead_out_links_and_missing_files_are_rejected(folder):
-    secret = folder.parent / "secret.png"
-    secret.write_bytes(random_png(8))
-    (folder / "link.png").symlink_to(secret)
-    (folder / "linked").symlink_to(folder.parent)
-    os.mkfifo(folder / "pipe.png")
-    paths = {
-        "../secret.png": "leads out",
-        str(secret): "leads out",
-        "images/../../secret.png": "leads out",
-        "link.png": "not a regular file",
-        "linked/secret.png": "behind a link",
-        "pipe.png": "not a regular file",
-        "images": "not a regular file",
-        "gone.png": "No such file",
-        "images/0.png/x": "below a file",
-        "": "no path",
-        "a\0b": "no path",
-        "n" * 5000: "too long",
-    }
+    paths = plant_paths_astray(folder)
     rows = [f"{path},{number % 2}" for number, path in enumerate(paths)]
     write_rows(folder, "path,label", [*rows, f"{folder}/images/1.png,0", "./images//2.png,1"])
     batch = Table(str(folder), size=8).read("train", 0, 99)
