@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ray_defense.stages.evidence import BlockScorer
 
 EVIDENCE = "evidence"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
