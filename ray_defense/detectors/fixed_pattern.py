@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
+from ray_defense.detectors.decision.protocol import rarity_column
 from ray_defense.detectors.folds import fold_key, folds_of
 from ray_defense.detectors.protocol import Columns, Finished
 from ray_defense.detectors.required_models import NetworkInputs, SmallNetworks
@@ -85,7 +86,7 @@ class FixedPattern:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.name, f"{self.name}_rarity")
+        return (self.name, rarity_column(self.name))
 
     @property
     def models(self) -> tuple[SmallNetworks, ...]:
@@ -109,10 +110,10 @@ class FixedPattern:
         }
 
     def finish(self, gathered: "Gathered") -> Finished:
-        scores_NC = gathered.columns[f"{self.name}_of_labels"]
         from ray_defense.detectors.alikeness import alikeness_of_labels
         from ray_defense.detectors.near_copies import copies_of_earlier
 
+        scores_NC = gathered.columns[f"{self.name}_of_labels"]
         fold_N = gathered.columns[f"{self.name}_fold"]
         labels_N = gathered.dataset.labels
         scores_N = np.zeros(len(labels_N))
@@ -130,7 +131,7 @@ class FixedPattern:
             rare = np.flatnonzero(own_N & (rarity_N > _RARE))
             rarity_N[rare[copies_of_earlier(gathered.dataset, rare)]] = 0
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
-        return Finished({self.name: scores_N, f"{self.name}_rarity": rarity_N}, metrics)
+        return Finished({self.name: scores_N, rarity_column(self.name): rarity_N}, metrics)
 
 
 def _in_upper_group(scores_M: np.ndarray) -> np.ndarray:
