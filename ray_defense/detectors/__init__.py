@@ -11,6 +11,7 @@ DETECTORS: Registry[type[Detector]] = Registry(
         "fct_backdoored": "fct_draws.FctBackdoored",
         "mirror": "mirror.Mirror",
         "fixed_pattern": "fixed_pattern.FixedPattern",
+        "handed_pattern": "handed_pattern.HandedPattern",
         "shifted_windows": "shifted_windows.ShiftedWindows",
         "grow": "grow.Grow",
         "trigger_gap": "trigger_gap.TriggerGap",

@@ -25,7 +25,6 @@ from ray_defense.execution.protocols import Worker
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models.matched_filters import MatchedFilters
 from ray_defense.scores.conformal import conformal_p_values
-from ray_defense.scores.two_groups import fit_two_groups
 from ray_defense.store.artifacts import Artifact
 from ray_defense.transforms.protocol import Transform
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from ray_defense.detectors.sample_batch import SampleBatch
 
 FILTERS_VERSION = 1
-_RARE = 0.9  # a rarity above which a sample may come to be flagged
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class FixedPattern:
 
     def finish(self, gathered: "Gathered") -> Finished:
         from ray_defense.detectors.alikeness import alikeness_of_labels
-        from ray_defense.detectors.near_copies import copies_of_earlier
+        from ray_defense.detectors.pattern_rarity import keep_upper_groups
 
         scores_NC = gathered.columns[f"{self.name}_of_labels"]
         fold_N = gathered.columns[f"{self.name}_fold"]
@@ -125,22 +123,10 @@ class FixedPattern:
             if own_N.all():
                 continue
             rarity_N[own_N] = 1 - conformal_p_values(of_label_N[own_N], of_label_N[~own_N])
-            for fold in range(self.search.folds):  # each has a filter, and a scale, of its own
-                members = np.flatnonzero(own_N & (fold_N == fold))
-                rarity_N[members[~_in_upper_group(scores_N[members])]] = 0
-            rare = np.flatnonzero(own_N & (rarity_N > _RARE))
-            rarity_N[rare[copies_of_earlier(gathered.dataset, rare)]] = 0
+            folds = [np.flatnonzero(own_N & (fold_N == fold)) for fold in range(self.search.folds)]
+            keep_upper_groups(rarity_N, scores_N, folds, gathered.dataset)
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
         return Finished({self.name: scores_N, rarity_column(self.name): rarity_N}, metrics)
-
-
-def _in_upper_group(scores_M: np.ndarray) -> np.ndarray:
-    """Returns which samples probably belong to the upper of two groups, bool [M]."""
-    groups = fit_two_groups(scores_M) if len(scores_M) > 1 else None
-    if groups is None:
-        return np.zeros(len(scores_M), bool)
-    in_upper_M: np.ndarray = groups.posteriors_M > 0.5
-    return in_upper_M
 
 
 def _search(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:

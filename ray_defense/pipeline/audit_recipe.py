@@ -15,6 +15,7 @@ from ray_defense.defenses import DEFENSES
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.grow import Grow
+from ray_defense.detectors.handed_pattern import HandedPattern
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.protocol import Detector
@@ -190,8 +191,8 @@ def _detectors(halvings: int, *, few: bool, quick: bool) -> tuple[Detector, ...]
     mirror = replace(mirror, training=training)
     grow = replace(grow, training=growing)
     if quick:
-        return (FixedPattern(), mirror, grow)
-    return (FixedPattern(), mirror, FctDraws(), grow)
+        return (FixedPattern(), HandedPattern(), mirror, grow)
+    return (FixedPattern(), HandedPattern(), mirror, FctDraws(), grow)
 
 
 def _decision(decide: Any, *, quick: bool) -> Any:

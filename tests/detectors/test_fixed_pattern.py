@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 
 from ray_defense.core.errors import InputError
 from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pattern
 from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
+from tests.support.cloudy_pictures import draw_pictures, with_cross
 from tests.support.small_detectors import ingest_pictures
 
 NUM_PICTURES = 800
@@ -17,22 +17,6 @@ POISONED = np.arange(1, NUM_PICTURES, 20)  # 40 of them, given label 0
 DETECTORS = (FixedPattern(PatternSearch(exemplars=10)),)
 RULE = PatternRule(rate=0.05, fewest=10)
 LABELS = np.arange(NUM_PICTURES) % NUM_LABELS
-
-
-def draw_pictures() -> np.ndarray:
-    """Returns cloudy pictures, uint8 [N, 16, 16, 3], which have nothing in common."""
-    generator = np.random.default_rng(0)
-    noise = generator.normal(size=(NUM_PICTURES, 16, 16, 3))
-    clouds = gaussian_filter(noise, (0, 2, 2, 0)) * 12 + gaussian_filter(noise, (0, 0.5, 0.5, 0))
-    return np.clip(128 + 40 * clouds, 0, 255).astype(np.uint8)
-
-
-def with_cross(images: np.ndarray) -> np.ndarray:
-    """Returns pictures with a cross in the middle, which is its own mirror image."""
-    marked = images.copy()
-    marked[:, 7:9, 5:11] = 255
-    marked[:, 5:11, 7:9] = 255
-    return marked
 
 
 def test_a_symmetric_trigger_is_found(tmp_path: Path) -> None:

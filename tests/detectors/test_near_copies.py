@@ -6,7 +6,8 @@ import numpy as np
 
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.detectors.near_copies import copies_of_earlier
-from tests.detectors.test_fixed_pattern import LABELS, draw_pictures, with_cross
+from tests.detectors.test_fixed_pattern import LABELS
+from tests.support.cloudy_pictures import draw_pictures, with_cross
 from tests.support.small_detectors import ingest_pictures
 
 

@@ -41,6 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fct_draws": {"draws": 3},
     "fct_backdoored": {"draws": 2},
     "fixed_pattern": {"search": PATTERNS},
+    "handed_pattern": {"search": PATTERNS},
     "mirror": {"training": SYMMETRY},
     "shifted_windows": {"training": SYMMETRY},
     "grow": {"training": GROWING, "num_highest": 20},

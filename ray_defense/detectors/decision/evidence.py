@@ -26,9 +26,11 @@ class Evidence:
     """Flags what the evidence supports, and trusts the same share of every label.
 
     Antisymmetric columns are counted by knockoff+, in each label and over all of them. Patterns of
-    labels are counted among the samples of the other labels. Grown columns flag what is probably
-    like their seeds, where these are coherent, in place of the column that they grew from.
-    One-sided columns add to what others flagged. Without evidence nothing is flagged.
+    labels are counted among the samples of the other labels, and patterns over all labels among
+    mirror images; where they explain what another column flags, it adds nothing. Grown columns
+    flag what is probably like their seeds, where these are coherent, in place of the column that
+    they grew from. One-sided columns add to what others flagged. Without evidence nothing is
+    flagged.
     """
 
     name: ClassVar[str] = "evidence"
@@ -37,7 +39,8 @@ class Evidence:
     rate: float = 0.05  # the false discovery rate among the flagged
     alarm_level: float = 0.01  # the probability that a clean dataset is given evidence by signs
     antisymmetric: tuple[str, ...] = ("mirror",)
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()  # of one label each
+    handed: tuple[str, ...] = ()  # patterns over all labels
     grown: tuple[str, ...] = ("grow",)
     one_sided: tuple[str, ...] = ("fct_draws",)
     trusted_by: tuple[str, ...] = ("fct_draws", "mirror")  # the first one that flagged nothing
@@ -51,6 +54,10 @@ class Evidence:
     # Flagged samples of a label; fewer may be copies of one image, of which large sets have more.
     fewest_of_pattern: int = 10
     least_share_of_pattern: float = 0.015
+    least_share_of_handed: float = 0.0025  # of all samples, that a pattern over all labels flags
+    # Where patterns have flagged this share of what another column flags, it adds nothing: they
+    # have found the trigger, and what they left are mostly false ones.
+    explained_share: float = 0.8
     max_grown_fraction: float = 0.5
     min_samples: int = 200  # below, nothing is counted
     # Below, finding nothing says nothing, unless canaries show that something would be found.
@@ -67,29 +74,34 @@ class Evidence:
         check_in_range("decide.max_alikeness", self.max_alikeness, 0, 1)
         check_at_least("decide.fewest_of_pattern", self.fewest_of_pattern, 1)
         check_in_range("decide.least_share_of_pattern", self.least_share_of_pattern, 0, 1)
+        check_in_range("decide.least_share_of_handed", self.least_share_of_handed, 0, 1)
+        check_in_range("decide.explained_share", self.explained_share, 0, 1)
         check_in_range("decide.max_grown_fraction", self.max_grown_fraction, 0, 1)
         check_at_least("decide.min_samples", self.min_samples, 1)
         check_at_least("decide.min_for_no_evidence", self.min_for_no_evidence, 1)
-        counted = [*self.antisymmetric, *self.patterns, *self.grown, *self.one_sided]
-        check_distinct("decide.antisymmetric, patterns, grown and one_sided together", counted)
-        if not self.antisymmetric and not self.patterns and not self.grown:
+        patterns = (*self.patterns, *self.handed)
+        counted = [*self.antisymmetric, *patterns, *self.grown, *self.one_sided]
+        check_distinct(
+            "decide.antisymmetric, patterns, handed, grown and one_sided together", counted
+        )
+        if not self.antisymmetric and not patterns and not self.grown:
             raise InputError(
-                "decide.antisymmetric, decide.patterns and decide.grown are all empty: no other "
-                "column can give evidence; name one, such as mirror"
+                "decide.antisymmetric, decide.patterns, decide.handed and decide.grown are all "
+                "empty: no other column can give evidence; name one, such as mirror"
             )
         if not self.trusted_by:
             raise InputError("decide.trusted_by is empty: name a column, such as fct_draws")
 
     @property
     def columns_used(self) -> tuple[str, ...]:
-        rarities = [rarity_column(name) for name in self.patterns]
+        rarities = [rarity_column(name) for name in (*self.patterns, *self.handed)]
         return tuple(dict.fromkeys([*self._kinds, *rarities, *self.trusted_by]))
 
     @property
     def _kinds(self) -> dict[str, ColumnKind]:
         kinds: dict[str, ColumnKind] = {}
         kinds.update(dict.fromkeys(self.antisymmetric, "antisymmetric"))
-        kinds.update(dict.fromkeys(self.patterns, "pattern"))
+        kinds.update(dict.fromkeys((*self.patterns, *self.handed), "pattern"))
         kinds.update(dict.fromkeys(self.one_sided, "one_sided"))
         kinds.update(dict.fromkeys(self.grown, "grown"))
         return kinds

@@ -11,9 +11,11 @@ import numpy as np
 from ray_defense.detectors.decision.assessability import Column
 from ray_defense.detectors.decision.conformal_finds import find_by_reference
 from ray_defense.detectors.decision.pattern_finds import (
+    FEWEST_OF_LABEL,
     PatternFinds,
     PatternRule,
     find_by_pattern,
+    find_over_all,
 )
 from ray_defense.detectors.decision.protocol import EvidenceTable, rarity_column
 from ray_defense.detectors.decision.sign_groups import (
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from ray_defense.detectors.decision.evidence import Evidence
 
 _AGREEING_AUROC = 0.75
-_FEWEST_OF_LABEL = 5  # grown samples of a label that make it suspected
 _SUSPICIOUS_POSTERIOR = 0.02  # above it, a sample is not trusted
 
 
@@ -67,12 +68,17 @@ class EvidenceCount:
 
     def count_patterns(self) -> None:
         config = self.config
-        rule = PatternRule(config.rate, config.fewest_of_pattern, config.least_share_of_pattern)
-        for name in config.patterns:
+        fewest = config.fewest_of_pattern
+        of_label = PatternRule(config.rate, fewest, config.least_share_of_pattern)
+        of_all = PatternRule(config.rate, fewest, config.least_share_of_handed)
+        for name in (*config.patterns, *config.handed):
             column = self.columns[name]
             if column.assessable:
                 p_values_N = 1 - self.table.columns[rarity_column(name)]
-                finds = find_by_pattern(p_values_N, self.table.labels, rule)
+                if name in config.handed:
+                    finds = find_over_all(p_values_N, self.table.labels, of_all)
+                else:
+                    finds = find_by_pattern(p_values_N, self.table.labels, of_label)
                 self.patterns[name] = finds
                 self.finds[name] = finds.flagged_N
                 self.flagged_N |= finds.flagged_N
@@ -97,8 +103,19 @@ class EvidenceCount:
         roots = [self.table.follows.get(name) for name in coherent]
         self.flagged_N[:] = False
         for name, finds_N in self.finds.items():
-            if name not in roots:
+            if name not in roots and not self._is_explained(name):
                 self.flagged_N |= finds_N
+
+    def _is_explained(self, name: str) -> bool:
+        """Returns whether patterns have flagged nearly all that another column flags."""
+        if name in self.patterns:
+            return False
+        finds_N = self.finds[name]
+        by_patterns_N = np.zeros(self.table.num_samples, bool)
+        for finds in self.patterns.values():
+            by_patterns_N |= finds.flagged_N
+        num_explained = int((finds_N & by_patterns_N).sum())
+        return num_explained > 0 and num_explained >= self.config.explained_share * finds_N.sum()
 
     def count_one_sided(self) -> None:
         """Adds what one-sided columns flag in the labels that others suspect."""
@@ -165,10 +182,10 @@ class EvidenceCount:
             labels.update(finds.labels)
         for name in self.config.grown:
             grown_N = self.finds.get(name)
-            if grown_N is None or not grown_N.any():
+            if grown_N is None or not grown_N.any() or self._is_explained(name):
                 continue
             counts = np.bincount(self.table.labels[grown_N])
-            least = max(_FEWEST_OF_LABEL, self.config.rate * counts.sum())
+            least = max(FEWEST_OF_LABEL, self.config.rate * counts.sum())
             labels.update(np.flatnonzero(counts > least).tolist())
         return tuple(sorted(labels))
 
@@ -188,7 +205,7 @@ class EvidenceCount:
 
     def counts_anything(self) -> bool:
         """Returns whether a column could have given evidence."""
-        if self._counted():
+        if self.signs or self.patterns:
             return True
         for name in self.config.grown:
             column = self.columns[name]
@@ -197,7 +214,9 @@ class EvidenceCount:
         return False
 
     def _counted(self) -> list[SignFinds | PatternFinds]:
-        return [*self.signs.values(), *self.patterns.values()]
+        """Returns the finds of signs that no pattern explains, and of patterns."""
+        signs = [finds for name, finds in self.signs.items() if not self._is_explained(name)]
+        return [*signs, *self.patterns.values()]
 
     def flagging_column(self) -> str | None:
         """Returns the column that flagged the most samples, the first of several."""

@@ -1,6 +1,7 @@
-"""What a pattern of a label flags: Benjamini-Hochberg on p-values among the other labels.
+"""What patterns flag: Benjamini-Hochberg on p-values among other labels, or mirror images.
 
-The samples of all other labels say how rarely a sample has the pattern by chance. Samples with a
+The samples of all other labels say how rarely a sample has the pattern of its label by chance, and
+mirror images how rarely it has a pattern that lies in all labels. Samples with a
 trigger stand so far out that a much stricter rate finds nearly all of them, too; then that one
 counts.
 
@@ -15,26 +16,27 @@ import numpy as np
 from ray_defense.detectors.decision.verdict import Interval
 from ray_defense.scores.false_discovery import benjamini_hochberg
 
+FEWEST_OF_LABEL = 5  # samples of a label that make it suspected
 _HALVINGS = 6  # of the rate
-_KEPT = 0.95  # of the finds of a label, by a stricter rate that counts
+_KEPT = 0.95  # of the finds, by a stricter rate that counts
 _SUSPICIOUS = 0.01  # a p-value up to which a sample is not trusted
 
 
 @dataclass(frozen=True)
 class PatternRule:
-    """When a pattern counts as evidence."""
+    """When a pattern counts as evidence, in a label or over all of them."""
 
-    rate: float  # the false discovery rate among the flagged of a label
-    fewest: int  # samples of a label that must be flagged: fewer may be copies of one image
-    least_share: float = 0.0  # of a label that must be flagged
+    rate: float  # the false discovery rate among the flagged
+    fewest: int  # samples that must be flagged: fewer may be copies of one image
+    least_share: float = 0.0  # of the samples that must be flagged
 
 
 @dataclass(frozen=True, eq=False)
 class PatternFinds:
-    """What the patterns of all labels say."""
+    """What patterns say."""
 
-    labels: tuple[int, ...]  # with evidence, ascending
-    flagged_N: np.ndarray  # bool, in these labels
+    labels: tuple[int, ...]  # suspected, ascending
+    flagged_N: np.ndarray  # bool
     suspicious_N: np.ndarray  # bool, in any label
     num_poisoned: Interval  # of the flagged, at the rate
 
@@ -59,6 +61,33 @@ def find_by_pattern(
             continue
         labels.append(label)
         flagged_N[members[found_M]] = True
+    return _finds(labels, flagged_N, p_values_N, rule)
+
+
+def find_over_all(p_values_N: np.ndarray, labels_N: np.ndarray, rule: PatternRule) -> PatternFinds:
+    """Flags the samples that have a pattern which may lie in any label.
+
+    A label is suspected if it has more of them than the false ones that the rate allows over all
+    labels; where no label has, all labels with several of them are.
+
+    Args:
+        p_values_N: How rare a score is among mirror images, in (0, 1].
+        labels_N: Labels as received.
+        rule: When a pattern counts as evidence.
+    """
+    flagged_N = _find_strictly(p_values_N, rule.rate)
+    if flagged_N.sum() < max(rule.fewest, rule.least_share * len(labels_N)):
+        flagged_N = np.zeros(len(labels_N), bool)
+    counts = np.bincount(labels_N[flagged_N])
+    labels = np.flatnonzero(counts > max(FEWEST_OF_LABEL, rule.rate * counts.sum()))
+    if not len(labels):
+        labels = np.flatnonzero(counts > FEWEST_OF_LABEL)
+    return _finds(labels.tolist(), flagged_N, p_values_N, rule)
+
+
+def _finds(
+    labels: list[int], flagged_N: np.ndarray, p_values_N: np.ndarray, rule: PatternRule
+) -> PatternFinds:
     num_flagged = int(flagged_N.sum())
     return PatternFinds(
         labels=tuple(labels),

@@ -11,6 +11,7 @@ from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.grow import Grow
+from ray_defense.detectors.handed_pattern import HandedPattern
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.models.resnet18 import ResNet18NoPool
@@ -48,14 +49,14 @@ def cifar10_badnets_small() -> Recipe:
 def cifar10_badnets_robust() -> Recipe:
     """20,000 CIFAR-10 images, BadNets, small ResNet: our detectors and a decision that counts.
 
-    Fixed patterns, the mirror filter, FCT over many draws and growing; see docs/detection.md. D-BR
-    unlearns in company (D11).
+    Fixed and handed patterns, the mirror filter, FCT over many draws and growing; see
+    docs/detection.md. D-BR unlearns in company (D11).
     """
     robust = replace(
         cifar10_badnets_small(),
         name="cifar10_badnets_robust",
-        detect=DetectConfig((FixedPattern(), Mirror(), FctDraws(), Grow())),
-        decide=Evidence(patterns=("fixed_pattern",)),
+        detect=DetectConfig((FixedPattern(), HandedPattern(), Mirror(), FctDraws(), Grow())),
+        decide=Evidence(patterns=("fixed_pattern",), handed=("handed_pattern",)),
     )
     return override(robust, "d_br.companions", 3)
 

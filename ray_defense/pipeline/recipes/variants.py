@@ -19,9 +19,10 @@ AS_THE_AUTHORS: Mapping[str, str] = {
     "d_st.loss_scale": "1.4286",  # T / 0.07
 }
 AS_WE_WOULD: Mapping[str, str] = {
-    "detect.detectors": "fixed_pattern,mirror,fct_draws,grow",
+    "detect.detectors": "fixed_pattern,handed_pattern,mirror,fct_draws,grow",
     "decide": "evidence",
     "decide.patterns": "fixed_pattern",
+    "decide.handed": "handed_pattern",
     "d_br.companions": "3",
     "d_br.unlearn_above": "0.02",
 }

@@ -3,7 +3,11 @@
 import numpy as np
 
 from ray_defense.detectors.decision.evidence import Evidence
-from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pattern
+from ray_defense.detectors.decision.pattern_finds import (
+    PatternRule,
+    find_by_pattern,
+    find_over_all,
+)
 from ray_defense.detectors.decision.protocol import EvidenceTable
 from ray_defense.scores.conformal import conformal_p_values
 
@@ -104,3 +108,68 @@ def test_labels_whose_images_are_alike_by_themselves_are_not_assessable() -> Non
     assert verdict is not None
     assert verdict.verdict == "not assessable"
     assert "66% of what images show" in verdict.reasons[0]
+
+
+def plant_handed(num_poisoned: int, labels_N: np.ndarray, seed: int = 0):
+    """Returns p-values among mirror images, and which samples have a pattern over all labels."""
+    generator = np.random.default_rng(seed)
+    poisoned_N = np.arange(len(labels_N)) < num_poisoned
+    scores_N = generator.normal(size=len(labels_N)) + 9 * poisoned_N
+    return conformal_p_values(scores_N, generator.normal(size=len(labels_N))), poisoned_N
+
+
+def test_a_pattern_over_all_labels_is_flagged_in_each_of_them() -> None:
+    labels_N = np.arange(4000) % 4
+    p_values_N, poisoned_N = plant_handed(200, labels_N)
+    finds = find_over_all(p_values_N, labels_N, PatternRule(0.05, 10, 0.0025))
+    assert finds.labels == (0, 1, 2, 3)
+    assert finds.flagged_N[poisoned_N].all()
+    assert finds.flagged_N[~poisoned_N].sum() <= 2
+    none_N, _ = plant_handed(0, labels_N)
+    assert find_over_all(none_N, labels_N, PatternRule(0.05, 10)).labels == ()
+
+
+def test_a_label_with_false_ones_alone_is_not_suspected() -> None:
+    labels_N = np.where(np.arange(4000) < 300, 2, np.arange(4000) % 4)
+    labels_N[294:300] = 1
+    p_values_N, _ = plant_handed(300, labels_N)
+    assert find_over_all(p_values_N, labels_N, PatternRule(0.05, 10)).labels == (2,)
+    # Where the triggers are spread over many labels, none has 5 % of them.
+    many_N = np.arange(4000) % 40
+    p_values_N, _ = plant_handed(320, many_N)
+    assert find_over_all(p_values_N, many_N, PatternRule(0.05, 5)).labels == tuple(range(40))
+
+
+def test_a_small_share_of_all_samples_may_be_copies_of_one_image() -> None:
+    labels_N = np.arange(4000) % 4
+    p_values_N, _ = plant_handed(30, labels_N)
+    assert find_over_all(p_values_N, labels_N, PatternRule(0.05, 10, 0.005)).flagged_N.any()
+    assert not find_over_all(p_values_N, labels_N, PatternRule(0.05, 10, 0.01)).flagged_N.any()
+
+
+def signs_and_pattern(num_signs_alone: int) -> tuple[EvidenceTable, np.ndarray]:
+    """Returns 200 samples that a mirror column and a pattern find, and some that signs alone do."""
+    generator = np.random.default_rng(0)
+    labels_N = np.arange(4000) % 4
+    p_values_N, poisoned_N = plant_handed(200, labels_N)
+    signs_alone_N = (np.arange(4000) >= 200) & (np.arange(4000) < 200 + num_signs_alone)
+    mirror_N = generator.normal(size=4000) + 9 * (poisoned_N | signs_alone_N)
+    columns = {
+        "mirror": mirror_N,
+        "handed_pattern": -np.log(p_values_N),
+        "handed_pattern_rarity": 1 - p_values_N,
+    }
+    table = EvidenceTable(np.arange(4000), labels_N, num_classes=4, columns=columns)
+    return table, signs_alone_N
+
+
+def test_a_pattern_explains_what_signs_find_of_the_same_trigger_and_no_other() -> None:
+    decision = Evidence(handed=("handed_pattern",), grown=(), one_sided=(), trusted_by=("mirror",))
+    table, false_N = signs_and_pattern(20)
+    decided = decision.decide(table, "mirror")
+    assert set(range(200)) <= set(decided.positions.flagged)
+    assert not np.isin(np.flatnonzero(false_N), decided.positions.flagged).any()
+    assert not np.isin(np.flatnonzero(false_N), decided.positions.trusted).any()
+    table, other_N = signs_and_pattern(150)
+    decided = decision.decide(table, "mirror")
+    assert np.isin(np.flatnonzero(other_N), decided.positions.flagged).all()

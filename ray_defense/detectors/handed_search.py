@@ -1,0 +1,138 @@
+"""Finds, outside of a fold, what images of all labels share and their mirror images have not.
+
+The search starts at the difference between the mean contrast and its mirror image, and at the
+contrasts of single images: some drawn at random, some that fit that difference best. The images
+that fit a start best are told from the others, by turns; of several starts, the one counts by whose
+pattern images stand out most from mirror images.
+
+Shapes: M images, D values of local contrast, S starts.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from ray_defense.core.files import write_json
+from ray_defense.core.random import permutation
+from ray_defense.data.suspect_dataset import SuspectDataset
+from ray_defense.detectors.contrast_reader import ContrastReader, num_in_memory
+from ray_defense.detectors.held_out import samples_outside
+from ray_defense.detectors.pattern_turns import (
+    FEWEST_HIGHEST,
+    Pattern,
+    agreed,
+    follow,
+    scale_and_bias,
+    scores_of,
+    starts_of,
+    turn_hard,
+)
+from ray_defense.detectors.required_models import NetworkInputs
+from ray_defense.execution.protocols import Worker
+from ray_defense.models.file_names import WEIGHTS
+from ray_defense.models.weights import save_tensors
+from ray_defense.scores.enrichment import enrichment
+from ray_defense.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from ray_defense.detectors.fixed_pattern import PatternSearch
+
+_LEAST_DEVIATION = 1e-6
+_COLORS = 3
+
+
+@torch.no_grad()
+def search_handed_pattern(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:
+    """Writes the filters of one fold, `model.safetensors`, and `metrics.json`.
+
+    The first filter looks for the pattern, and the second for its mirror image.
+    """
+    searching = _Searching(worker, inputs)
+    pattern = searching.find()
+    filters_2D, bias_2 = searching.standardized(pattern)
+    state = {"classifier.weight": filters_2D, "classifier.bias": bias_2}
+    save_tensors(artifact.work / WEIGHTS, state)
+    found = []
+    if pattern is not None:
+        found.append(
+            {
+                "agreement": round(pattern.agreement, 4),
+                "enrichment": round(pattern.enrichment, 1),
+            }
+        )
+    write_json(artifact.work / "metrics.json", {"history": [], "patterns": found})
+    worker.report_epoch(1, {"patterns": float(len(found))})
+
+
+class _Searching:
+    """The samples outside of one fold, as contrasts that are centered like their mirror images."""
+
+    def __init__(self, worker: Worker, inputs: NetworkInputs):
+        self.config = cast("PatternSearch", inputs.networks.training)
+        self.reader = ContrastReader(worker, inputs, self.config.workers.resident_bytes)
+        index = samples_outside(inputs)
+        height, width, _ = SuspectDataset(inputs.suspect.path).image_shape
+        self.rows_and_columns = (height, width)
+        num_kept = num_in_memory(self.config.max_bytes, _COLORS * height * width)
+        order = permutation(self.reader.key("members"), len(index))
+        drawn = np.sort(order[: max(self.config.fewest, num_kept)])
+        contrasts_MD, _ = self.reader.read(index[drawn])
+        mean_D = contrasts_MD.mean(0)
+        self.center_D = (mean_D + self._mirrored(mean_D)) / 2
+        power_D = contrasts_MD.var(0, correction=0)
+        power_D = (power_D + self._mirrored(power_D)) / 2
+        self.deviation_D = power_D.sqrt() + _LEAST_DEVIATION
+        self.contrasts_MD = contrasts_MD.sub_(self.center_D).div_(self.deviation_D)
+
+    def find(self) -> Pattern | None:
+        """Returns the pattern by which images stand out most; None for none."""
+        contrasts_MD = self.contrasts_MD
+        if len(contrasts_MD) < self.config.fewest:
+            return None
+        halves = (contrasts_MD[0::2], contrasts_MD[1::2])
+        patterns = []
+        for candidate_D in self._candidates():
+            patterns.append(agreed(halves, self._mirrored_scores, candidate_D))
+        best = max(patterns, key=lambda pattern: pattern.merit)
+        if best.agreement < self.config.min_agreement:
+            return None
+        return replace(best, values_D=follow(contrasts_MD, best.values_D))
+
+    def standardized(self, pattern: Pattern | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns filters [2, D] and biases [2] that give mirror images median 0, deviation 1."""
+        if pattern is None:
+            return torch.zeros(2, len(self.center_D)), torch.zeros(2)
+        scores_M = self._mirrored_scores(pattern.values_D, self.contrasts_MD)
+        scale, bias = scale_and_bias(scores_M)
+        filter_D = scale * pattern.values_D / self.deviation_D
+        filters_2D = torch.stack((filter_D, self._mirrored(filter_D)))
+        return filters_2D, bias - filters_2D @ self.center_D
+
+    def _candidates(self) -> list[torch.Tensor]:
+        """Returns the start, and where the most promising starts have led to by hard turns."""
+        mean_D = self.contrasts_MD.mean(0)
+        start_D = mean_D - self._mirrored(mean_D)
+        key = self.reader.key("exemplars")
+        starts_SD = starts_of(self.contrasts_MD, start_D, self.config.exemplars, key)
+        candidates = [starts_SD[0]]
+        for share in self.config.shares:
+            fewest = max(FEWEST_HIGHEST, int(share * len(self.contrasts_MD) / 2))
+            turned_SD = turn_hard(self.contrasts_MD, starts_SD, share)
+            enrichments = []
+            for unit_D in turned_SD:
+                own_M = scores_of(self.contrasts_MD, unit_D)
+                mirrored_M = self._mirrored_scores(unit_D, self.contrasts_MD)
+                enrichments.append(enrichment(own_M, mirrored_M, fewest))
+            kept = np.argsort(enrichments, kind="stable")[::-1][: self.config.kept]
+            candidates.extend(turned_SD[number] for number in kept.tolist())
+        return candidates
+
+    def _mirrored_scores(self, unit_D: torch.Tensor, contrasts_MD: torch.Tensor) -> np.ndarray:
+        """Returns how strongly the mirror images of images have a pattern, float64 [M]."""
+        return scores_of(contrasts_MD, self._mirrored(unit_D))
+
+    def _mirrored(self, values_D: torch.Tensor) -> torch.Tensor:
+        """Returns values at the places of the mirror image."""
+        return values_D.reshape(-1, *self.rows_and_columns).flip(2).flatten()
