@@ -29,6 +29,8 @@ from ray_defense.reports.audit_page import (
 from ray_defense.stages.feature_map import FEATURE_MAP_FILE
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ray_defense.data.sources.protocol import Source
 
 _QUESTIONS = {
@@ -133,17 +135,16 @@ def _pictures_of(
 
 
 def _maps_of_features(plan: Plan, samples: AuditedSamples) -> tuple[PointMap, ...]:
-    """Returns the map of the probe's features, where there is a probe."""
+    """Returns the maps of the probe's features, where there is a probe."""
     step = plan_feature_map(plan)
     if step is None or not step.artifact.exists:
         return ()
     table = read_table(step.artifact.path / FEATURE_MAP_FILE)
-    points_M2 = np.stack((table["x"].to_numpy(), table["y"].to_numpy()), axis=1)
     is_flagged = samples.detection.columns["split"] == "flagged"
     flagged_M = is_flagged[samples.dataset.locate(table["index"].to_numpy())]
     counted = "Each point is a sample."
-    if len(points_M2) < len(samples.index):
-        counted = f"Each point is one of {len(points_M2):,} samples, flagged ones and a draw."
+    if len(flagged_M) < len(samples.index):
+        counted = f"Each point is one of {len(flagged_M):,} samples, flagged ones and a draw."
     return (
         PointMap(
             title="Principal components of the features",
@@ -151,10 +152,25 @@ def _maps_of_features(plan: Plan, samples: AuditedSamples) -> tuple[PointMap, ..
                 f"{counted} Samples that the probe sees alike lie close together; flagged samples "
                 "in a cluster of their own share something that the network has learned."
             ),
-            points=points_M2,
+            points=_points(table, "x", "y"),
+            flagged=flagged_M,
+        ),
+        PointMap(
+            title="Neighbors by their features (t-SNE)",
+            explanation=(
+                f"{counted} Neighbors are samples that the probe sees alike; how far groups are "
+                "from each other, and how large they are, means nothing."
+            ),
+            points=_points(table, "tsne_x", "tsne_y"),
             flagged=flagged_M,
         ),
     )
+
+
+def _points(table: "pa.Table", across: str, up: str) -> np.ndarray:
+    """Returns two columns as points, float64 [M, 2]."""
+    points_M2: np.ndarray = np.stack((table[across].to_numpy(), table[up].to_numpy()), axis=1)
+    return points_M2
 
 
 def _maps(samples: AuditedSamples) -> tuple[PointMap, ...]:

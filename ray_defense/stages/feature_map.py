@@ -1,4 +1,4 @@
-"""probe, split --feature map--> samples as points: two principal components of their features.
+"""probe, split --feature map--> samples as points: principal components and t-SNE of features.
 
 It is for people to look at; nothing is decided by it.
 """
@@ -20,7 +20,7 @@ from ray_defense.training.normalization import Normalization
 
 FEATURE_MAP = "feature_map"
 FEATURE_MAP_FILE = "points.parquet"
-VERSION = 1
+VERSION = 2
 MAX_POINTS = 3000
 _MAX_FLAGGED = 1000  # of them; the rest is drawn from the other samples
 _BATCH_SIZE = 256
@@ -43,7 +43,7 @@ def feature_map_step(
 ) -> Step:
     """Returns the step that maps up to `MAX_POINTS` samples, the flagged first.
 
-    It leaves `points.parquet`: index, x and y.
+    It leaves `points.parquet`: index, x and y by principal components, and tsne_x and tsne_y.
 
     Args:
         network: The network of the probe.
@@ -87,6 +87,7 @@ def _map(
 
     from ray_defense.data.split_table import read_split
     from ray_defense.data.table_file import write_table
+    from ray_defense.scores.neighbor_map import neighbor_map
     from ray_defense.scores.principal_components import principal_components
 
     table = read_split(split.path)
@@ -100,7 +101,14 @@ def _map(
     )
     (features_MD,) = executor.map(read_features, [inputs])
     points_M2 = principal_components(features_MD)
-    columns = {"index": index, "x": points_M2[:, 0], "y": points_M2[:, 1]}
+    places_M2 = neighbor_map(features_MD, stream(seed, FEATURE_MAP, "neighbors"))
+    columns = {
+        "index": index,
+        "x": points_M2[:, 0],
+        "y": points_M2[:, 1],
+        "tsne_x": places_M2[:, 0],
+        "tsne_y": places_M2[:, 1],
+    }
     write_table(artifact.work / FEATURE_MAP_FILE, pa.table(columns))
 
 

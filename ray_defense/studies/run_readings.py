@@ -64,11 +64,10 @@ def _read_scores(plan: Plan) -> RunReading:
 
 
 def _read_features(plan: Plan) -> RunReading:
-    from sklearn.manifold import TSNE
-
     from ray_defense.data.suspect_dataset import SuspectDataset
     from ray_defense.models.file_names import WEIGHTS
     from ray_defense.reports.figures import draw_clusters
+    from ray_defense.scores.neighbor_map import neighbor_map
     from ray_defense.stages.feature_map import FeatureMapInputs, read_features
 
     is_poisoned = _samples(plan)["poisoned"].to_numpy(zero_copy_only=False)
@@ -91,8 +90,7 @@ def _read_features(plan: Plan) -> RunReading:
         f"squared distance of the poisoned cluster's center to the clean center of its label "
         f"{to_target:.3g}, to those of other labels {to_others:.3g} on average"
     )
-    tsne = TSNE(init="pca", perplexity=min(30, (len(chosen) - 1) / 3), random_state=seed)
-    picture = draw_clusters(tsne.fit_transform(features_MD), labels, poisoned)
+    picture = draw_clusters(neighbor_map(features_MD, seed), labels, poisoned)
     return RunReading({_EVERY_MODEL: note}, picture)
 
 

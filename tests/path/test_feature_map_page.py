@@ -32,6 +32,7 @@ def test_the_features_are_on_the_page_and_nothing_of_them_is_computed_twice(tmp_
         )
         pages.append(audit.report.read_text())
     assert "Principal components of the features" in pages[0]
+    assert "Neighbors by their features (t-SNE)" in pages[0]
     assert pages[0].count("Principal components of the evidence") >= 1
     (points,) = (tmp_path / "out" / "store" / "feature_map").glob("*/points.parquet")
     assert points.is_file()

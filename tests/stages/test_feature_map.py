@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ray_defense.core.random import stream
 from ray_defense.data.split_table import read_split
 from ray_defense.data.table_file import read_table
 from ray_defense.execution.steps import make_steps
 from ray_defense.pipeline.plan import plan_recipe
 from ray_defense.pipeline.run import plan_feature_map, run_plan
+from ray_defense.scores.neighbor_map import neighbor_map
 from ray_defense.scores.principal_components import principal_components
 from ray_defense.stages import feature_map
 from ray_defense.stages.feature_map import FEATURE_MAP_FILE, FeatureMapInputs, read_features
@@ -56,3 +58,6 @@ def test_the_map_holds_the_flagged_and_a_draw_of_the_others_and_its_bytes_are_th
     assert features_MD.shape == (30, 32)
     points_M2 = np.stack((table["x"].to_numpy(), table["y"].to_numpy()), axis=1)
     np.testing.assert_array_equal(points_M2, principal_components(features_MD))
+    places_M2 = np.stack((table["tsne_x"].to_numpy(), table["tsne_y"].to_numpy()), axis=1)
+    seed = stream(recipe.seed, "feature_map", "neighbors")
+    np.testing.assert_allclose(places_M2, neighbor_map(features_MD, seed))
