@@ -13,7 +13,7 @@ from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.detectors.fct_draws import FctDraws
 from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
 from ray_defense.detectors.grow import Grow, GrowTraining
-from ray_defense.detectors.handed_pattern import HandedPattern
+from ray_defense.detectors.handed_pattern import HandedPattern, HandedSearch
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.symmetry import SymmetryTraining
@@ -67,7 +67,7 @@ FULL = GpuSizes(
 _SHORT_DETECT = DetectConfig(
     (
         FixedPattern(PatternSearch(exemplars=2, fewest=8)),
-        HandedPattern(PatternSearch(exemplars=2, fewest=8)),
+        HandedPattern(HandedSearch(exemplars=2, fewest=8)),
         Mirror(SymmetryTraining(steps=2, batch_size=16)),
         FctDraws(draws=2),
         Grow(num_highest=10, training=GrowTraining(folds=2, steps=1, seeds_a_step=8)),

@@ -2,12 +2,13 @@
 
 A trigger that is pasted or blended into images at one place adds the same pattern to all of them.
 Photographs are as frequent as their mirror images, so a mirror image has such a pattern as rarely
-as an image without the trigger. Out of fold, a search finds what images stand out by most; the
-score is how strongly an image has it. It looks at no label, and needs no network, no rate and no
-clean data: it finds triggers in all labels alike, and samples that cover a backdoor. It is blind to
-triggers that are their own mirror image, that move, that bend the image, or that are smooth.
+as an image without the trigger. Out of fold, a search finds what images stand out by most, and then
+again among the others, for a few patterns; the score is how strongly an image has one of them. It
+looks at no label, and needs no network, no rate and no clean data: it finds triggers in all labels
+alike, and samples that cover a backdoor. It is blind to triggers that are their own mirror image,
+that move, that bend the image, or that are smooth.
 
-Shapes: N samples.
+Shapes: N samples, B samples of a batch, P filters: two a pattern.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ray_defense.core.checks import check_at_least
 from ray_defense.detectors.decision.protocol import rarity_column
 from ray_defense.detectors.fixed_pattern import PatternSearch
 from ray_defense.detectors.folds import fold_key, folds_of
@@ -30,12 +32,28 @@ if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
     from ray_defense.detectors.sample_batch import SampleBatch
 
-FILTER_VERSION = 1
+FILTER_VERSION = 2
+
+
+@dataclass(frozen=True)
+class HandedSearch(PatternSearch):
+    """How patterns of all labels are looked for; shares are of all images."""
+
+    shares: tuple[float, ...] = (0.002, 0.01, 0.05)
+    max_patterns: int = 4  # at most, one after the other
+    # How many times more frequent than among mirror images a pattern is among the highest scores;
+    # below, it is none.
+    min_enrichment: float = 8.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least("search.max_patterns", self.max_patterns, 1)
+        check_at_least("search.min_enrichment", self.min_enrichment, 1)
 
 
 @dataclass(frozen=True)
 class HandedPattern:
-    """How strongly a sample has the pattern, in standard deviations of the mirror images.
+    """How strongly a sample has one of the patterns, in standard deviations of mirror images.
 
     `handed_pattern_rarity` is 1 - p, with the conformal p-value of the sample among all mirror
     images, where the sample belongs to the upper of two groups of scores, and else 0; near-copies
@@ -47,8 +65,7 @@ class HandedPattern:
     tau: ClassVar[tuple[Transform, ...]] = ()
     draws: ClassVar[int] = 0
 
-    # Its shares are of all images, of which a trigger may have fewer than of a label.
-    search: PatternSearch = PatternSearch(shares=(0.002, 0.01, 0.05))
+    search: HandedSearch = HandedSearch()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,18 +79,19 @@ class HandedPattern:
             training=self.search,
             network=MatchedFilters(),
             num_folds=self.search.folds,
-            num_classes=2,
+            num_classes=2 * self.search.max_patterns,
             program=_search,
         )
         return (filters,)
 
     def read(self, batch: "SampleBatch") -> Columns:
         (filters,) = self.models
-        logits_B2 = batch.logits(filters)
+        logits_BP = batch.logits(filters)
         key = fold_key(batch.seed, filters.name)
         return {
-            self.name: logits_B2[:, 0],
-            f"{self.name}_mirrored": logits_B2[:, 1],  # what its mirror image would have
+            self.name: logits_BP[:, 0::2].max(axis=1),
+            # What the mirror image would have.
+            f"{self.name}_mirrored": logits_BP[:, 1::2].max(axis=1),
             f"{self.name}_fold": folds_of(batch.index_B, key, filters.num_folds),
         }
 

@@ -1,5 +1,8 @@
 """Finds, outside of a fold, what images of all labels share and their mirror images have not.
 
+An attacker may use several triggers: once a pattern is found, the images that have it are left out,
+and the search begins again.
+
 The search starts at the difference between the mean contrast and its mirror image, and at the
 contrasts of single images: some drawn at random, some that fit that difference best. The images
 that fit a start best are told from the others, by turns; of several starts, the one counts by whose
@@ -34,10 +37,11 @@ from ray_defense.execution.protocols import Worker
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.weights import save_tensors
 from ray_defense.scores.enrichment import enrichment
+from ray_defense.scores.two_groups import fit_two_groups
 from ray_defense.store.artifacts import Artifact
 
 if TYPE_CHECKING:
-    from ray_defense.detectors.fixed_pattern import PatternSearch
+    from ray_defense.detectors.handed_pattern import HandedSearch
 
 _LEAST_DEVIATION = 1e-6
 _COLORS = 3
@@ -47,21 +51,29 @@ _COLORS = 3
 def search_handed_pattern(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:
     """Writes the filters of one fold, `model.safetensors`, and `metrics.json`.
 
-    The first filter looks for the pattern, and the second for its mirror image.
+    Row 2k looks for pattern k, and row 2k + 1 for its mirror image; those of patterns that were not
+    found are 0.
     """
     searching = _Searching(worker, inputs)
-    pattern = searching.find()
-    filters_2D, bias_2 = searching.standardized(pattern)
-    state = {"classifier.weight": filters_2D, "classifier.bias": bias_2}
-    save_tensors(artifact.work / WEIGHTS, state)
+    config = searching.config
+    filters = torch.zeros(2 * config.max_patterns, len(searching.center_D))
+    biases = torch.zeros(2 * config.max_patterns)
     found = []
-    if pattern is not None:
+    for number in range(config.max_patterns):
+        pattern = searching.find()
+        if pattern is None:
+            break
+        rows = slice(2 * number, 2 * number + 2)
+        filters[rows], biases[rows] = searching.standardized(pattern)
+        searching.leave_out(pattern)
         found.append(
             {
                 "agreement": round(pattern.agreement, 4),
                 "enrichment": round(pattern.enrichment, 1),
             }
         )
+    state = {"classifier.weight": filters, "classifier.bias": biases}
+    save_tensors(artifact.work / WEIGHTS, state)
     write_json(artifact.work / "metrics.json", {"history": [], "patterns": found})
     worker.report_epoch(1, {"patterns": float(len(found))})
 
@@ -70,7 +82,7 @@ class _Searching:
     """The samples outside of one fold, as contrasts that are centered like their mirror images."""
 
     def __init__(self, worker: Worker, inputs: NetworkInputs):
-        self.config = cast("PatternSearch", inputs.networks.training)
+        self.config = cast("HandedSearch", inputs.networks.training)
         self.reader = ContrastReader(worker, inputs, self.config.workers.resident_bytes)
         index = samples_outside(inputs)
         height, width, _ = SuspectDataset(inputs.suspect.path).image_shape
@@ -98,12 +110,19 @@ class _Searching:
         best = max(patterns, key=lambda pattern: pattern.merit)
         if best.agreement < self.config.min_agreement:
             return None
+        if best.enrichment < self.config.min_enrichment:
+            return None
         return replace(best, values_D=follow(contrasts_MD, best.values_D))
 
-    def standardized(self, pattern: Pattern | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def leave_out(self, pattern: Pattern) -> None:
+        """Forgets the images that probably have a pattern."""
+        groups = fit_two_groups(scores_of(self.contrasts_MD, pattern.values_D))
+        if groups is not None:
+            others_M = torch.from_numpy(groups.posteriors_M <= 0.5)
+            self.contrasts_MD = self.contrasts_MD[others_M.to(self.contrasts_MD.device)]
+
+    def standardized(self, pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns filters [2, D] and biases [2] that give mirror images median 0, deviation 1."""
-        if pattern is None:
-            return torch.zeros(2, len(self.center_D)), torch.zeros(2)
         scores_M = self._mirrored_scores(pattern.values_D, self.contrasts_MD)
         scale, bias = scale_and_bias(scores_M)
         filter_D = scale * pattern.values_D / self.deviation_D

@@ -27,3 +27,11 @@ def with_corner(images: np.ndarray) -> np.ndarray:
     marked[:, 11:15:2, 11:15:2] = 255
     marked[:, 12:15:2, 12:15:2] = 255
     return marked
+
+
+def with_line(images: np.ndarray) -> np.ndarray:
+    """Returns pictures with a dashed line at the left, which mirror images have at the right."""
+    marked = images.copy()
+    marked[:, 2:14:2, 1:4] = (255, 0, 0)
+    marked[:, 3:14:2, 1:4] = (0, 0, 255)
+    return marked

@@ -11,6 +11,7 @@ from ray_defense.data.evidence_table import read_evidence
 from ray_defense.detectors import DETECTORS
 from ray_defense.detectors.fixed_pattern import PatternSearch
 from ray_defense.detectors.grow import GrowTraining
+from ray_defense.detectors.handed_pattern import HandedSearch
 from ray_defense.detectors.label_networks import LabelTraining
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.protocol import Columns, Detector
@@ -35,13 +36,14 @@ ALONE = WorkerGroup(cpus_per_worker=1)
 SYMMETRY = SymmetryTraining(SmallResNetCoordinates(width=8), steps=4, batch_size=32)
 GROWING = GrowTraining(SmallResNetCoordinates(width=8), folds=2, steps=8, seeds_a_step=8)
 PATTERNS = PatternSearch(exemplars=4, min_agreement=0.0, fewest=4)
+HANDED = HandedSearch(exemplars=4, min_agreement=0.0, fewest=4, min_enrichment=1.0)
 LABELS = LabelTraining(SmallResNet(width=8), epochs=1, batch_size=32)
 SETTINGS: dict[str, dict[str, Any]] = {
     "fct": {},
     "fct_draws": {"draws": 3},
     "fct_backdoored": {"draws": 2},
     "fixed_pattern": {"search": PATTERNS},
-    "handed_pattern": {"search": PATTERNS},
+    "handed_pattern": {"search": HANDED},
     "mirror": {"training": SYMMETRY},
     "shifted_windows": {"training": SYMMETRY},
     "grow": {"training": GROWING, "num_highest": 20},
