@@ -14,6 +14,7 @@ from ray_defense.store.artifacts import Store
 from ray_defense.store.truth import Truth, unseal
 
 FPR = 0.001  # at which the true positive rate of a column is read
+CURVE_FPRS = tuple(float(f"{10**exponent:.3g}") for exponent in np.arange(-4, 0.1, 0.25))
 
 
 def measure_detection(recipe: Recipe, store: Store, executor: Executor) -> dict[str, Any]:
@@ -49,9 +50,9 @@ def measure_detection(recipe: Recipe, store: Store, executor: Executor) -> dict[
 
 def measure_columns(
     columns: dict[str, np.ndarray], truth: Truth | None
-) -> dict[str, dict[str, float | None]]:
-    """Returns AUROC and the true positive rate at `FPR` of each column of the evidence."""
-    measured: dict[str, dict[str, float | None]] = {}
+) -> dict[str, dict[str, Any]]:
+    """Returns AUROC, and true positive rates at `FPR` and `CURVE_FPRS`, of each column."""
+    measured: dict[str, dict[str, Any]] = {}
     if truth is None or not truth.poisoned.any():
         return measured
     clean = ~(truth.poisoned | truth.cover)
@@ -61,6 +62,10 @@ def measure_columns(
         measured[name] = {
             "auroc": area_under_roc(poisoned_scores, clean_scores),
             "tpr": true_positive_rate(poisoned_scores, clean_scores, FPR),
+            "curve": [
+                round(true_positive_rate(poisoned_scores, clean_scores, fpr), 5)
+                for fpr in CURVE_FPRS
+            ],
         }
     return measured
 
@@ -68,6 +73,8 @@ def measure_columns(
 def true_positive_rate(positive: np.ndarray, negative: np.ndarray, fpr: float) -> float:
     """Returns the share of positives above all but a share `fpr` of the negatives."""
     num_allowed = int(fpr * len(negative))
+    if num_allowed == len(negative):
+        return 1.0
     threshold = np.sort(negative)[::-1][num_allowed]
     return float((positive > threshold).mean())
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results.md and of the README, and the figure of the attacks.
+"""Writes the tables of docs/results.md and of the README, and the figures of attacks and detectors.
 
     python -m benchmarks.tables
 
@@ -22,10 +22,12 @@ from benchmarks.tables import (
     runs,
 )
 from benchmarks.tables.attack_figure import attack_figure
+from benchmarks.tables.detection_figure import detection_figure
 
 DOCUMENT = ROOT / "docs" / "results.md"  # has every table
 README = ROOT / "README.md"  # has some
 FIGURE = ROOT / "docs" / "attacks_auroc.svg"
+DETECTION_FIGURE = ROOT / "docs" / "detection_curves.svg"
 RESULT_TABLES: Tables = {
     "demo": runs.demo_table,
     "digits": lambda: runs.runs_table("digits_badnets"),
@@ -52,6 +54,14 @@ RESULT_TABLES: Tables = {
     "round3_confirmation": lambda: detection.detection_table(
         "round3_confirmation", detection.PATTERNS
     ),
+    "round4_development": lambda: detection.detection_table("round4_development", detection.HANDED),
+    "round4_confirmation": lambda: detection.detection_table(
+        "round4_confirmation", detection.BOTH_PATTERNS
+    ),
+    "round5_development": lambda: detection.detection_table("round5_development", detection.HANDED),
+    "round5_confirmation": lambda: detection.detection_table(
+        "round5_confirmation", detection.BOTH_PATTERNS
+    ),
     "resnet18": lambda: detection.detection_table("resnet18"),
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,
@@ -70,9 +80,9 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes documents and figure, or checks them."""
+    """Writes documents and figures, or checks them."""
     options = command_parser().parse_args(arguments)
-    contents = {FIGURE: attack_figure()}
+    contents = {FIGURE: attack_figure(), DETECTION_FIGURE: detection_figure()}
     for document in (DOCUMENT, README):
         contents[document] = render_tables(document.read_text(), RESULT_TABLES).encode()
     update_files(contents, check_only=options.check)

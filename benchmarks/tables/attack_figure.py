@@ -1,31 +1,25 @@
 """The figure of the attacks: AUROC over the epochs of L_intra, one line an attack, as SVG."""
 
-import io
 from typing import Any
 
-from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from benchmarks.tables.attacks import attack_results
+from benchmarks.tables.svg import draw_svg
 from ray_defense.attacks import ATTACKS
-
-_STYLE = {"svg.hashsalt": "ray_defense", "font.size": 9}  # the salt makes its ids reproducible
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def attack_figure() -> bytes:
     """Returns the SVG; equal results give equal bytes."""
-    with style.context(["default", _STYLE]):
-        canvas = FigureCanvasSVG(Figure(figsize=(9, 4.2), layout="constrained"))
-        left, right = canvas.figure.subplots(1, 2, sharey=True)
-        _draw_attacks(left, "the paper's attacks", in_paper=True)
-        _draw_attacks(right, "attacks that the paper does not have", in_paper=False)
-        left.set_ylabel("AUROC of FCT")
-        svg = io.StringIO()
-        canvas.print_svg(svg, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
-    return svg.getvalue().encode()
+    return draw_svg((9, 4.2), _draw)
+
+
+def _draw(figure: Figure) -> None:
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw_attacks(left, "the paper's attacks", in_paper=True)
+    _draw_attacks(right, "attacks that the paper does not have", in_paper=False)
+    left.set_ylabel("AUROC of FCT")
 
 
 def _draw_attacks(axes: Axes, title: str, *, in_paper: bool) -> None:

@@ -7,6 +7,8 @@ from benchmarks.documents import Table, load_results
 
 FIRST_ROUND = ("mirror", "fct_draws", "grow")
 PATTERNS = ("fixed_pattern", "fixed_pattern_rarity")
+HANDED = ("handed_pattern", "handed_pattern_rarity")
+BOTH_PATTERNS = ("fixed_pattern_rarity", "handed_pattern")
 
 
 def detection_table(round_name: str, shown: Sequence[str] = FIRST_ROUND) -> Table:
@@ -32,15 +34,22 @@ def detection_table(round_name: str, shown: Sequence[str] = FIRST_ROUND) -> Tabl
         if with_grown:
             cells.append(_coherence_cell(decision["reports"]))
         cells.append(decision["verdict"])
-        if decision["num_poisoned"]:
-            cells.append(f"{decision['num_found']:,} of {decision['num_poisoned']:,}")
-        else:
-            cells.append("–")
+        cells.append(_found_cell(decision))
         num_clean = cell["num_samples"] - (decision["num_poisoned"] or 0)
         num_clean -= decision["num_cover"] or 0
         cells.append(f"{decision['num_false']:,} of {num_clean:,}")
         rows.append(cells)
     return Table(head, rows)
+
+
+def _found_cell(decision: dict[str, Any]) -> str:
+    """Returns how many poisoned samples are found, and how many that cover the backdoor."""
+    if not decision["num_poisoned"]:
+        return "–"
+    found = f"{decision['num_found']:,} of {decision['num_poisoned']:,}"
+    if decision["num_cover"]:
+        found += f", cover {decision['num_cover_found']:,} of {decision['num_cover']:,}"
+    return found
 
 
 def _column_cell(measured: dict[str, Any] | None) -> str:

@@ -109,7 +109,7 @@ class FixedPattern:
 
     def finish(self, gathered: "Gathered") -> Finished:
         from ray_defense.detectors.alikeness import alikeness_of_labels
-        from ray_defense.detectors.pattern_rarity import keep_upper_groups
+        from ray_defense.detectors.pattern_rarity import forget_copies, in_upper_groups
 
         scores_NC = gathered.columns[f"{self.name}_of_labels"]
         fold_N = gathered.columns[f"{self.name}_fold"]
@@ -124,7 +124,8 @@ class FixedPattern:
                 continue
             rarity_N[own_N] = 1 - conformal_p_values(of_label_N[own_N], of_label_N[~own_N])
             folds = [np.flatnonzero(own_N & (fold_N == fold)) for fold in range(self.search.folds)]
-            keep_upper_groups(rarity_N, scores_N, folds, gathered.dataset)
+            rarity_N[own_N & ~in_upper_groups(scores_N, folds)] = 0
+            forget_copies(rarity_N, gathered.dataset, own_N)
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
         return Finished({self.name: scores_N, rarity_column(self.name): rarity_N}, metrics)
 

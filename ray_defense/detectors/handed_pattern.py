@@ -8,7 +8,7 @@ looks at no label, and needs no network, no rate and no clean data: it finds tri
 alike, and samples that cover a backdoor. It is blind to triggers that are their own mirror image,
 that move, that bend the image, or that are smooth.
 
-Shapes: N samples, B samples of a batch, P filters: two a pattern.
+Shapes: N samples, B samples of a batch, K patterns, P = 2K filters.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ray_defense.core.checks import check_at_least
+from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.detectors.decision.protocol import rarity_column
 from ray_defense.detectors.fixed_pattern import PatternSearch
 from ray_defense.detectors.folds import fold_key, folds_of
@@ -41,23 +41,27 @@ class HandedSearch(PatternSearch):
 
     shares: tuple[float, ...] = (0.002, 0.01, 0.05)
     max_patterns: int = 4  # at most, one after the other
-    # How many times more frequent than among mirror images a pattern is among the highest scores;
-    # below, it is none.
+    # How many times more frequent than among mirror images a pattern is among the highest scores,
+    # and which share of the images stands out so far. Below, it is none: large sets have many
+    # near-copies of some images.
     min_enrichment: float = 8.0
+    min_share: float = 0.004
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least("search.max_patterns", self.max_patterns, 1)
         check_at_least("search.min_enrichment", self.min_enrichment, 1)
+        check_in_range("search.min_share", self.min_share, 0, 1)
 
 
 @dataclass(frozen=True)
 class HandedPattern:
     """How strongly a sample has one of the patterns, in standard deviations of mirror images.
 
-    `handed_pattern_rarity` is 1 - p, with the conformal p-value of the sample among all mirror
-    images, where the sample belongs to the upper of two groups of scores, and else 0; near-copies
-    of one image count once. Without a pattern both are 0. The evidence's metric `alikeness` says
+    `handed_pattern_rarity` is 1 - p, with the smallest conformal p-value of the sample among all
+    mirror images over the patterns where the sample belongs to the upper of two groups of scores,
+    times the number of patterns, and else 0; near-copies of one image count once. Without a pattern
+    both are 0. The evidence's metric `alikeness` says
     how alike the images of most labels are by themselves.
     """
 
@@ -89,24 +93,33 @@ class HandedPattern:
         logits_BP = batch.logits(filters)
         key = fold_key(batch.seed, filters.name)
         return {
-            self.name: logits_BP[:, 0::2].max(axis=1),
-            # What the mirror image would have.
-            f"{self.name}_mirrored": logits_BP[:, 1::2].max(axis=1),
+            f"{self.name}_of_patterns": logits_BP[:, 0::2],
+            f"{self.name}_mirrored": logits_BP[:, 1::2],  # what the mirror image would have
             f"{self.name}_fold": folds_of(batch.index_B, key, filters.num_folds),
         }
 
     def finish(self, gathered: "Gathered") -> Finished:
         from ray_defense.detectors.alikeness import alikeness_of_labels
-        from ray_defense.detectors.pattern_rarity import keep_upper_groups
+        from ray_defense.detectors.pattern_rarity import forget_copies, in_upper_groups
 
-        scores_N = np.asarray(gathered.columns[self.name], np.float64)
-        mirrored_N = np.asarray(gathered.columns[f"{self.name}_mirrored"], np.float64)
+        scores_NK = np.asarray(gathered.columns[f"{self.name}_of_patterns"], np.float64)
+        mirrored_NK = np.asarray(gathered.columns[f"{self.name}_mirrored"], np.float64)
         fold_N = gathered.columns[f"{self.name}_fold"]
-        rarity_N = 1 - conformal_p_values(scores_N, mirrored_N)
         folds = [np.flatnonzero(fold_N == fold) for fold in range(self.search.folds)]
-        keep_upper_groups(rarity_N, scores_N, folds, gathered.dataset)
+        p_values_N = np.ones(len(fold_N))
+        num_patterns = 0
+        for scores_N, mirrored_N in zip(scores_NK.T, mirrored_NK.T, strict=True):
+            if not scores_N.any():
+                continue
+            num_patterns += 1
+            p_of_pattern_N = conformal_p_values(scores_N, mirrored_N)
+            p_of_pattern_N[~in_upper_groups(scores_N, folds)] = 1
+            p_values_N = np.minimum(p_values_N, p_of_pattern_N)
+        rarity_N = 1 - np.minimum(1, max(1, num_patterns) * p_values_N)
+        forget_copies(rarity_N, gathered.dataset)
         metrics = {"alikeness": alikeness_of_labels(gathered.dataset)}
-        return Finished({self.name: scores_N, rarity_column(self.name): rarity_N}, metrics)
+        columns = {self.name: scores_NK.max(axis=1), rarity_column(self.name): rarity_N}
+        return Finished(columns, metrics)
 
 
 def _search(worker: Worker, artifact: Artifact, inputs: NetworkInputs) -> None:

@@ -110,7 +110,8 @@ class _Searching:
         best = max(patterns, key=lambda pattern: pattern.merit)
         if best.agreement < self.config.min_agreement:
             return None
-        if best.enrichment < self.config.min_enrichment:
+        standing_out = self.config.min_share * len(halves[0])
+        if best.enrichment < max(self.config.min_enrichment, standing_out):
             return None
         return replace(best, values_D=follow(contrasts_MD, best.values_D))
 

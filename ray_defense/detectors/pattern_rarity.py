@@ -14,33 +14,33 @@ from ray_defense.scores.two_groups import fit_two_groups
 _RARE = 0.9  # a rarity above which a sample may come to be flagged
 
 
-def keep_upper_groups(
-    rarity_N: np.ndarray,
-    scores_N: np.ndarray,
-    groups: Iterable[np.ndarray],
-    dataset: SuspectDataset,
-) -> None:
-    """Sets the rarity of the other samples to 0.
+def in_upper_groups(scores_N: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns which samples probably belong to the upper of two groups of their part, bool [N].
 
     Args:
-        rarity_N: 1 - p, which is changed in place.
-        scores_N: How strongly samples have the pattern.
-        groups: Positions of samples, each with scores of one scale. Of each, the upper of two
-            groups of scores is kept, and of near-copies of one image the first.
-        dataset: The samples.
+        scores_N: How strongly samples have a pattern.
+        parts: Positions of samples, each with scores of one scale. Others belong to no group.
     """
-    rare = []
-    for members in groups:
-        rarity_N[members[~_in_upper_group(scores_N[members])]] = 0
-        rare.append(members[rarity_N[members] > _RARE])
-    rare_positions = np.sort(np.concatenate(rare))
-    rarity_N[rare_positions[copies_of_earlier(dataset, rare_positions)]] = 0
+    in_upper_N = np.zeros(len(scores_N), bool)
+    for members in parts:
+        groups = fit_two_groups(scores_N[members]) if len(members) > 1 else None
+        if groups is not None:
+            in_upper_N[members] = groups.posteriors_M > 0.5
+    return in_upper_N
 
 
-def _in_upper_group(scores_M: np.ndarray) -> np.ndarray:
-    """Returns which samples probably belong to the upper of two groups, bool [M]."""
-    groups = fit_two_groups(scores_M) if len(scores_M) > 1 else None
-    if groups is None:
-        return np.zeros(len(scores_M), bool)
-    in_upper_M: np.ndarray = groups.posteriors_M > 0.5
-    return in_upper_M
+def forget_copies(
+    rarity_N: np.ndarray, dataset: SuspectDataset, among_N: np.ndarray | None = None
+) -> None:
+    """Sets the rarity of near-copies of an earlier image to 0, in place.
+
+    Args:
+        rarity_N: 1 - p.
+        dataset: The samples.
+        among_N: The samples among which copies are looked for; None for all.
+    """
+    is_rare_N = rarity_N > _RARE
+    if among_N is not None:
+        is_rare_N &= among_N
+    rare = np.flatnonzero(is_rare_N)
+    rarity_N[rare[copies_of_earlier(dataset, rare)]] = 0

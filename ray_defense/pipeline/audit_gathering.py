@@ -221,7 +221,8 @@ def next_steps(audit: Audit) -> list[NextStep]:
     if audit.verdict == "evidence":
         steps.append(
             NextStep(
-                "Look at the flagged images.",
+                "Look at the flagged images. A watermark, a date stamp or a frame that part of the "
+                "images carry gives evidence like a trigger.",
                 f"ray-defense export {folder} --flagged --as folder --out flagged-images",
             )
         )
