@@ -62,6 +62,10 @@ RESULT_TABLES: Tables = {
     "round5_confirmation": lambda: detection.detection_table(
         "round5_confirmation", detection.BOTH_PATTERNS
     ),
+    "round6_development": lambda: detection.detection_table("round6_development", detection.HANDED),
+    "round6_confirmation": lambda: detection.detection_table(
+        "round6_confirmation", detection.BOTH_PATTERNS
+    ),
     "resnet18": lambda: detection.detection_table("resnet18"),
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,

@@ -19,6 +19,8 @@ _ROUNDS = (
     "round3_confirmation",
     "round5_development",
     "round5_confirmation",
+    "round6_development",
+    "round6_confirmation",
 )
 _RATE = 0.1
 _COLORS = {

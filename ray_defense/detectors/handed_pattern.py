@@ -42,8 +42,8 @@ class HandedSearch(PatternSearch):
     shares: tuple[float, ...] = (0.002, 0.01, 0.05)
     max_patterns: int = 4  # at most, one after the other
     # How many times more frequent than among mirror images a pattern is among the highest scores,
-    # and which share of the images stands out so far. Below, it is none: large sets have many
-    # near-copies of some images.
+    # and which share of the images stands out so far. Below, it is none: clean images share things,
+    # too, such as near-copies of one photograph.
     min_enrichment: float = 8.0
     min_share: float = 0.004
 
@@ -61,8 +61,8 @@ class HandedPattern:
     `handed_pattern_rarity` is 1 - p, with the smallest conformal p-value of the sample among all
     mirror images over the patterns where the sample belongs to the upper of two groups of scores,
     times the number of patterns, and else 0; near-copies of one image count once. Without a pattern
-    both are 0. The evidence's metric `alikeness` says
-    how alike the images of most labels are by themselves.
+    both are 0. The evidence's metric `alikeness` says how alike the images of most labels are by
+    themselves.
     """
 
     name: ClassVar[str] = "handed_pattern"

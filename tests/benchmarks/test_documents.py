@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.detection.measure import CURVE_FPRS
 from benchmarks.documents import Table, Tables, render_tables, table_names, update_files
 from benchmarks.scaling.__main__ import DOCUMENT as SCALING_DOCUMENT
 from benchmarks.scaling.constant_tables import SCALING_TABLES
 from benchmarks.support import ROOT
+from benchmarks.tables.__main__ import DETECTION_FIGURE, FIGURE, README, RESULT_TABLES
 from benchmarks.tables.__main__ import DOCUMENT as RESULTS_DOCUMENT
-from benchmarks.tables.__main__ import FIGURE, README, RESULT_TABLES
 from benchmarks.tables.attack_figure import attack_figure
 from benchmarks.tables.attacks import attack_results
+from benchmarks.tables.detection_figure import curves_of_attacks, detection_figure
+from ray_defense.attacks import ATTACKS
 
 DOCUMENTS = [
     pytest.param(RESULTS_DOCUMENT, RESULT_TABLES, id="results"),
@@ -58,6 +61,20 @@ def test_the_figure_has_a_line_for_every_attack_that_was_measured() -> None:
 
 def test_the_same_results_give_the_same_figure() -> None:
     assert attack_figure() == attack_figure()
+
+
+def test_the_figure_of_the_detectors_has_a_panel_for_every_attack() -> None:
+    curves = curves_of_attacks()
+    drawn = detection_figure().decode()
+    for svg in (DETECTION_FIGURE.read_text(), drawn):
+        for attack in ATTACKS:
+            assert f"<!-- {attack} -->" in svg
+    assert detection_figure().decode() == drawn
+    for of_attack in curves.values():
+        for curve in of_attack.values():
+            assert len(curve) == len(CURVE_FPRS)
+            assert sorted(curve) == curve
+            assert curve[-1] == 1
 
 
 def test_a_table_replaces_what_stands_between_its_markers_alone() -> None:

@@ -1,9 +1,8 @@
 """What patterns flag: Benjamini-Hochberg on p-values among other labels, or mirror images.
 
 The samples of all other labels say how rarely a sample has the pattern of its label by chance, and
-mirror images how rarely it has a pattern that lies in all labels. Samples with a
-trigger stand so far out that a much stricter rate finds nearly all of them, too; then that one
-counts.
+mirror images how rarely it has a pattern that lies in all labels. Samples with a trigger stand so
+far out that a much stricter rate finds nearly all of them, too; then that one counts.
 
 Shapes: N samples.
 """
