@@ -3,7 +3,8 @@
     python -m benchmarks.detection development --attack badnets --rate 0.1 --seed 0
 
 A cell is an attack, a rate and a seed, which is the seed of the run and of the attacker. Each cell
-leaves a file of its own as soon as it is measured. The attack "none" leaves the data clean.
+leaves a file of its own as soon as it is measured. The attack "none" leaves the data clean. An
+attack with settings is named twice: `--attack sig --set attack=sig --set attack.frequency=4`.
 Artifacts stay in the store, so another call trains nothing twice.
 """
 
@@ -32,8 +33,10 @@ DEVELOPMENT = ("badnets", "blend_signal", "sig", "blend_picture")  # what choice
 
 
 def cell_recipe(base: Recipe, attack: str, rate: float, seed: int) -> Recipe:
-    """Returns the recipe of a cell."""
-    recipe = override(base, "attack", attack)
+    """Returns the recipe of a cell; an attack that the base has already keeps its settings."""
+    recipe = base
+    if base.attack is None or base.attack.name != attack:
+        recipe = override(base, "attack", attack)
     recipe = override(recipe, "seed", seed)
     recipe = override(recipe, "poison.seed", seed)
     return override(recipe, "poison.rate", rate)

@@ -15,6 +15,8 @@ from benchmarks.defenses.__main__ import CHOSEN, PAPER
 from benchmarks.detection.__main__ import cell_recipe
 from benchmarks.identical_scores.setups import BACKENDS, Setup, setups_on_nodes
 from benchmarks.support import RESULTS, ROOT
+from ray_defense.attacks.sig import Sig
+from ray_defense.core.config import override
 from ray_defense.core.files import read_json
 from ray_defense.data.sources.digits import Digits
 from ray_defense.pipeline.plan import plan_recipe
@@ -112,6 +114,19 @@ def test_the_two_splits_are_compared_on_one_dataset_and_one_model(tmp_path: Path
         assert plan.backdoored is not None
         keys.append((plan.dataset.step.artifact.key, plan.backdoored.artifact.key))
     assert keys[0] == keys[1]
+
+
+def test_a_cell_keeps_the_settings_of_its_attack_and_takes_no_others() -> None:
+    base = override(named_recipe("digits_badnets"), "attack", "sig")
+    base = override(base, "attack.frequency", "4")
+    same = cell_recipe(base, "sig", 0.1, 3)
+    other = cell_recipe(base, "blend_signal", 0.1, 3)
+    assert isinstance(same.attack, Sig)
+    assert same.attack.frequency == 4
+    assert same.poison.seed == 3
+    assert other.attack is not None
+    assert other.attack.name == "blend_signal"
+    assert cell_recipe(base, "none", 0, 3).attack is None
 
 
 def test_an_attack_leaves_its_strength_and_its_trace(tmp_path: Path) -> None:
