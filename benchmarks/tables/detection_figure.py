@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.detection.measure import CURVE_FPRS
+from benchmarks.detection.measure import CURVE_FPRS, FPR
 from benchmarks.documents import load_results
 from benchmarks.tables.svg import draw_svg
 from ray_defense.attacks import ATTACKS
@@ -82,6 +82,6 @@ def _draw_panel(axes: Axes, attack: str, curves: Mapping[str, list[float]]) -> N
     for name, curve in curves.items():
         axes.plot(CURVE_FPRS, curve, label=name, color=_COLORS[name], linewidth=1.3)
     axes.plot(CURVE_FPRS, CURVE_FPRS, color="#9aa3ad", linestyle=":", linewidth=1)
-    axes.axvline(0.001, color="#9aa3ad", linewidth=0.6)
+    axes.axvline(FPR, color="#9aa3ad", linewidth=0.6)
     axes.set(title=attack, xscale="log", ylim=(-0.02, 1.03))
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,6 +6,8 @@ two halves of a label are multiplied, so that chance adds nothing.
 Shapes: B images, C classes, D values of local contrast.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
@@ -21,6 +23,7 @@ _DEVIATION = 0.25
 _FEWEST = 4  # images of a label, below which it says nothing
 
 
+@lru_cache(maxsize=1)  # each detector of patterns asks for it
 @torch.no_grad()
 def alikeness_of_labels(dataset: SuspectDataset) -> float:
     """Returns the share of a label that is less alike than three quarters of the labels.

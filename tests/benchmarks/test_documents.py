@@ -1,21 +1,25 @@
 """The generated documents equal what results/ say, and their links lead somewhere."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from benchmarks.detection.__main__ import command_parser
 from benchmarks.detection.measure import CURVE_FPRS
 from benchmarks.documents import Table, Tables, render_tables, table_names, update_files
 from benchmarks.scaling.__main__ import DOCUMENT as SCALING_DOCUMENT
 from benchmarks.scaling.constant_tables import SCALING_TABLES
-from benchmarks.support import ROOT
+from benchmarks.support import ROOT, changed_recipe
 from benchmarks.tables.__main__ import DETECTION_FIGURE, FIGURE, README, RESULT_TABLES
 from benchmarks.tables.__main__ import DOCUMENT as RESULTS_DOCUMENT
 from benchmarks.tables.attack_figure import attack_figure
 from benchmarks.tables.attacks import attack_results
 from benchmarks.tables.detection_figure import curves_of_attacks, detection_figure
 from ray_defense.attacks import ATTACKS
+from ray_defense.detectors.decision.protocol import check_columns
+from ray_defense.pipeline.recipes import named_recipe
 
 DOCUMENTS = [
     pytest.param(RESULTS_DOCUMENT, RESULT_TABLES, id="results"),
@@ -75,6 +79,17 @@ def test_the_figure_of_the_detectors_has_a_panel_for_every_attack() -> None:
             assert len(curve) == len(CURVE_FPRS)
             assert sorted(curve) == curve
             assert curve[-1] == 1
+
+
+def test_documented_cells_have_the_columns_that_they_decide_by() -> None:
+    commands = re.findall(
+        r"^    python -m (benchmarks\.detection .+)$", RESULTS_DOCUMENT.read_text(), re.MULTILINE
+    )
+    assert len(commands) >= 5
+    for command in commands:
+        options = command_parser().parse_args(shlex.split(command)[1:])
+        recipe = changed_recipe(named_recipe(options.recipe), options.set)
+        check_columns(recipe.decide, recipe.detect.detectors)
 
 
 def test_a_table_replaces_what_stands_between_its_markers_alone() -> None:

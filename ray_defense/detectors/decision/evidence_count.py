@@ -11,11 +11,11 @@ import numpy as np
 from ray_defense.detectors.decision.assessability import Column
 from ray_defense.detectors.decision.conformal_finds import find_by_reference
 from ray_defense.detectors.decision.pattern_finds import (
-    FEWEST_OF_LABEL,
     PatternFinds,
     PatternRule,
     find_by_pattern,
     find_over_all,
+    labels_beyond,
 )
 from ray_defense.detectors.decision.protocol import EvidenceTable, rarity_column
 from ray_defense.detectors.decision.sign_groups import (
@@ -184,9 +184,7 @@ class EvidenceCount:
             grown_N = self.finds.get(name)
             if grown_N is None or not grown_N.any() or self._is_explained(name):
                 continue
-            counts = np.bincount(self.table.labels[grown_N])
-            least = max(FEWEST_OF_LABEL, self.config.rate * counts.sum())
-            labels.update(np.flatnonzero(counts > least).tolist())
+            labels.update(labels_beyond(self.table.labels[grown_N], self.config.rate))
         return tuple(sorted(labels))
 
     def num_poisoned(self) -> Interval | None:

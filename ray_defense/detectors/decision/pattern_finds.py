@@ -15,7 +15,7 @@ import numpy as np
 from ray_defense.detectors.decision.verdict import Interval
 from ray_defense.scores.false_discovery import benjamini_hochberg
 
-FEWEST_OF_LABEL = 5  # samples of a label that make it suspected
+_FEWEST_OF_LABEL = 5  # flagged samples, of which a suspected label has more
 _HALVINGS = 6  # of the rate
 _KEPT = 0.95  # of the finds, by a stricter rate that counts
 _SUSPICIOUS = 0.01  # a p-value up to which a sample is not trusted
@@ -77,11 +77,20 @@ def find_over_all(p_values_N: np.ndarray, labels_N: np.ndarray, rule: PatternRul
     flagged_N = _find_strictly(p_values_N, rule.rate)
     if flagged_N.sum() < max(rule.fewest, rule.least_share * len(labels_N)):
         flagged_N = np.zeros(len(labels_N), bool)
-    counts = np.bincount(labels_N[flagged_N])
-    labels = np.flatnonzero(counts > max(FEWEST_OF_LABEL, rule.rate * counts.sum()))
-    if not len(labels):
-        labels = np.flatnonzero(counts > FEWEST_OF_LABEL)
-    return _finds(labels.tolist(), flagged_N, p_values_N, rule)
+    labels = labels_beyond(labels_N[flagged_N], rule.rate) or labels_beyond(labels_N[flagged_N], 0)
+    return _finds(labels, flagged_N, p_values_N, rule)
+
+
+def labels_beyond(labels_M: np.ndarray, rate: float) -> list[int]:
+    """Returns the labels with more flagged samples than false ones are allowed over all labels.
+
+    Args:
+        labels_M: The labels of the flagged samples.
+        rate: The false discovery rate among them. A few samples make no label suspected.
+    """
+    counts = np.bincount(labels_M)
+    labels: list[int] = np.flatnonzero(counts > max(_FEWEST_OF_LABEL, rate * counts.sum())).tolist()
+    return labels
 
 
 def _finds(
