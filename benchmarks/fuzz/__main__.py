@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.fuzz.campaign import run_campaign
-from benchmarks.fuzz.forked import LIMIT_BYTES, LIMIT_S
+from benchmarks.fuzz.forked import LIMIT_BYTES, LIMIT_CPU_S, LIMIT_WAIT_S
 from benchmarks.fuzz.seed import Target
 from benchmarks.fuzz.targets import AUDIT_TARGETS, FORM_TARGETS, INPUT_TARGETS, STORE_TARGETS
 from benchmarks.support import open_study, study_parser
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results.append(study.measure(target.name, measure))
         figures = {
             "seed": options.seed,
-            "limit_s": LIMIT_S,
+            "limit_cpu_s": LIMIT_CPU_S,
+            "limit_wait_s": LIMIT_WAIT_S,
             "limit_bytes": LIMIT_BYTES,
             "num_mutants": sum(result["num_mutants"] for result in results),
             "num_failures": sum(result["num_failures"] for result in results),

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-LIMIT_S = 10  # for one mutant
+LIMIT_CPU_S = 10  # of processor time for one mutant, whatever else the machine does meanwhile
+LIMIT_WAIT_S = 120  # for one mutant that waits for something that does not come
 LIMIT_BYTES = 3 * 2**30  # of address space beyond what the process has when it starts
 _CHUNK = 1000  # mutants of one process
 _LENGTH = struct.Struct("<I")
@@ -74,17 +75,23 @@ def _start(chunk: Sequence[int], read: Callable[[int], Outcome]) -> _Child:
         os.close(receiving)
         faulthandler.disable()  # what a crash would print
         _limit_memory()
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, wherever it hangs
+        for number in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)  # which ends the process, wherever it hangs
         with os.fdopen(sending, "wb") as pipe:
             for number in chunk:
-                signal.alarm(LIMIT_S)
+                _limit_time(LIMIT_CPU_S, LIMIT_WAIT_S)
                 outcome = pickle.dumps(read(number))
-                signal.alarm(0)
+                _limit_time(0, 0)
                 pipe.write(_LENGTH.pack(len(outcome)) + outcome)
                 pipe.flush()
         code = 0
     finally:
         os._exit(code)
+
+
+def _limit_time(cpu_s: float, wait_s: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    signal.setitimer(signal.ITIMER_REAL, wait_s)
 
 
 def _limit_memory() -> None:
@@ -105,7 +112,9 @@ def _received(pipe: BinaryIO) -> Iterator[Outcome]:
 def _death(status: int) -> Outcome:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
+        if number == signal.SIGPROF:
+            return Outcome("hang", f"more than {LIMIT_CPU_S} s of processor time")
         if number == signal.SIGALRM:
-            return Outcome("hang", f"more than {LIMIT_S} s")
+            return Outcome("hang", f"more than {LIMIT_WAIT_S} s")
         return Outcome("crash", signal.Signals(number).name)
     return Outcome("crash", f"exit code {os.waitstatus_to_exitcode(status)}")

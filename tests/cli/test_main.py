@@ -23,7 +23,7 @@ from tests.support.results import make_result
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -257,7 +257,7 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path):
     errors = tmp_path / "errors"
     command = f"{sys.executable} -m ray_defense list 2> {errors} | head -n 1"
     finished = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert finished.stdout == "recipes\n"
     assert errors.read_text() == ""

@@ -92,7 +92,7 @@ def test_row_fault_03_a_watchdog_ends_a_process_whose_thread_hangs_and_writes_wh
         ended.set()
 
     with Watchdog("probe", Patience(0.05), tmp_path / "error.json", end_process):
-        assert ended.wait(30)  # the body hangs
+        assert ended.wait(300)  # the body hangs
     assert codes == [1]
     error = read_sealed_json(tmp_path / "error.json")
     assert error["type"] == "RunError"

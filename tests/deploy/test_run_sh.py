@@ -1,9 +1,9 @@
 """run.sh with a stub in the place of Python, which notes what it is asked: nothing is installed."""
 
 import os
+import resource
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,7 @@ class Checkout:
         """Runs a script as `start` does, with an empty log before it."""
         self.log.write_text("")
         process = self.start(*argv, **options)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=300)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
     @property
@@ -130,6 +130,12 @@ def write_script(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+def seconds_of_children() -> float:
+    """Returns the processor time that ended processes took, which a busy machine hardly changes."""
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
@@ -138,9 +144,9 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_the_first_call_installs_and_the_second_does_not(checkout: Checkout) -> None:
     assert checkout.call("list").returncode == 0
     assert "--editable .[test]" in checkout.asked
-    start = time.perf_counter()
+    start_s = seconds_of_children()
     second = checkout.call("list")
-    assert time.perf_counter() - start < 1.0
+    assert seconds_of_children() - start_s < 1
     assert "pip" not in checkout.asked
     assert second.stderr == ""
 
@@ -337,7 +343,7 @@ def test_a_missing_venv_module_is_one_clear_line(checkout: Checkout) -> None:
 def test_two_first_calls_at_once_install_once(checkout: Checkout) -> None:
     processes = [checkout.start("list", STUB_SLEEP="0.5") for _ in range(2)]
     for process in processes:
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
     assert [process.returncode for process in processes] == [0, 0]
     assert checkout.asked.count("--editable .[test]") == 1
 

@@ -6,6 +6,7 @@ of input, and 10,000 of what takes long and of each file of a store.
 
 import os
 import random
+import time
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_no_mutant_of_many_does_harm(target: Target):
 
 
 def test_the_harness_sees_errors_hangs_crashes_and_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmarks.fuzz.forked.LIMIT_S", 1)
+    monkeypatch.setattr("benchmarks.fuzz.forked.LIMIT_CPU_S", 2)
 
     def read(number: int) -> Outcome:
         if number == 1:
@@ -72,9 +73,28 @@ def test_the_harness_sees_errors_hangs_crashes_and_memory(monkeypatch: pytest.Mo
         return Outcome("refused")
 
     use = ProcessUse()
+    list(outcomes_of([0], read, use))
+    base_bytes = use.peak_bytes
     kinds = [outcome.kind for _, outcome in outcomes_of(range(8), read, use)]
     assert kinds == ["refused", "crash", "refused", "hang", "refused", "foreign", "same", "refused"]
-    assert use.peak_bytes > 2**28
+    assert use.peak_bytes - base_bytes > 2**27
+
+
+def test_the_harness_ends_a_reader_that_waits_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("benchmarks.fuzz.forked.LIMIT_WAIT_S", 0.2)
+    (found,) = outcomes_of([0], lambda number: Outcome(str(time.sleep(3600))), ProcessUse())
+    assert found == (0, Outcome("hang", "more than 0.2 s"))
+
+
+def test_a_reader_that_waits_for_the_processor_does_not_hang(monkeypatch: pytest.MonkeyPatch):
+    """A busy machine: the reader takes longer than its processor time allows, but computes little."""
+    monkeypatch.setattr("benchmarks.fuzz.forked.LIMIT_CPU_S", 0.5)
+
+    def read(number: int) -> Outcome:
+        time.sleep(1)
+        return Outcome("refused")
+
+    assert list(outcomes_of([0], read, ProcessUse())) == [(0, Outcome("refused"))]
 
 
 def test_mutants_depend_on_their_number_alone_and_mostly_differ_from_the_file():

@@ -178,7 +178,7 @@ def test_planning_makes_nothing_and_imports_neither_torch_nor_pyarrow_nor_ray(
         [sys.executable, "-c", PLANNING, name, str(tmp_path / "store")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

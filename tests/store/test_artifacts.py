@@ -179,7 +179,7 @@ def test_of_two_threads_that_claim_a_key_one_makes_it_and_the_other_finds_it(tmp
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(5)
+        worker.join(120)
     assert len(makers) == 1
     assert len(finders) == 1
 
@@ -202,7 +202,7 @@ def test_row_fault_07_a_process_waits_for_the_claim_of_another_and_finds_its_art
         time.sleep(0.1)
         assert other.poll() is None
         artifact.publish(0.0)
-    assert other.communicate(timeout=5)[0] == f"0 {artifact.key}\n"
+    assert other.communicate(timeout=120)[0] == f"0 {artifact.key}\n"
 
 
 def test_claims_of_several_artifacts_in_any_order_do_not_wait_for_each_other(tmp_path: Path):
@@ -221,7 +221,7 @@ def test_claims_of_several_artifacts_in_any_order_do_not_wait_for_each_other(tmp
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(5)
+        worker.join(120)
     assert not any(worker.is_alive() for worker in workers)
 
 

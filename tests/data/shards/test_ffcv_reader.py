@@ -80,7 +80,7 @@ def test_an_epoch_of_ffcv_left_early_leaves_no_thread_and_the_next_is_whole(data
     new_threads = set(threading.enumerate()) - threads_before
     batches.close()
     for thread in new_threads:
-        thread.join(5)
+        thread.join(120)
     assert new_threads
     assert not any(thread.is_alive() for thread in new_threads)
     index = ffcv_reader.dataset.open_shard(0).index
