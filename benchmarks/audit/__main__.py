@@ -4,7 +4,8 @@
 
 DIR holds cifar10-train.parquet and tinyimagenet-train.parquet. The first images of some classes
 become a folder. In so many of them, of other classes, a square is stamped into the lower right
-corner, and they are moved into the first class. A process of its own audits each folder.
+corner, and they are moved into the first class. With `--record` the poisoned images lie apart, as
+BackdoorBench leaves them. A process of its own audits each folder.
 """
 
 import argparse
@@ -27,7 +28,12 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", type=int, default=10, help="the first so many")
     parser.add_argument("--images", type=int, nargs="+", default=[2000])
     parser.add_argument("--stamped", type=int, nargs="+", default=[0], help="of each folder")
-    parser.add_argument("--patch", type=int, default=3, help="pixels of a side of the square")
+    parser.add_argument("--patch", type=int, default=3, help="pixels of a side of the trigger")
+    parser.add_argument("--trigger", choices=["square", "checkerboard"], default="square")
+    parser.add_argument(
+        "--group", type=int, default=1, help="so many classes of the file become one (default: 1)"
+    )
+    parser.add_argument("--record", action="store_true", help="write a record of BackdoorBench")
     parser.add_argument("--quick", action="store_true", help="as audit --quick")
     add_executor_options(parser)
     add_set_option(parser)
@@ -52,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     num_images=num_images,
                     num_stamped=num_stamped,
                     patch=options.patch,
+                    trigger=options.trigger,
+                    group=options.group,
+                    is_record=options.record,
                 )
                 name = f"{Path(options.file).stem}_{num_images}_stamped{num_stamped}"
-                if options.quick:
-                    name += "_quick"
+                name += "_record" * options.record + "_quick" * options.quick
                 measured = study.measure(name, partial(measure_audit, folder, words))
                 study.store(name, {"quick": options.quick, "set": options.set, **measured})
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from benchmarks.support import ROOT
 from ray_defense.core.random import permutation, stream
+from ray_defense.data.sources.backdoorbench_files import RECORD_FOLDER
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.exports.audit_folder import AuditFolder
 
@@ -28,36 +29,79 @@ class AuditedFolder:
 
     file: Path  # Parquet
     size: int  # pixels a side
-    num_classes: int  # the first ones of the file
+    num_classes: int
     num_images: int
     num_stamped: int
-    patch: int  # pixels a side of the white square, one pixel from the lower right corner
+    patch: int  # pixels a side of the trigger, one pixel from the lower right corner
+    trigger: str = "square"  # "square", which is white, or "checkerboard"
+    group: int = 1  # so many classes of the file, one after the other, become one
+    is_record: bool = False  # in BackdoorBench's layout: the poisoned images lie apart
 
-    def write(self, root: Path) -> set[str]:
-        """Writes the files and returns which are stamped, by their names."""
+    def write(self, root: Path) -> "WrittenFolder":
+        """Writes the files below a folder."""
+        names = set()
+        images, labels = self._images_and_labels()
+        stamped = self._choose_stamped(labels)
+        data = root / "data"
+        record = root / "record"
+        for row, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            name = f"{row:06}.png"
+            if row in stamped:
+                poisoned = self._stamp(image)
+                if self.is_record:
+                    names.add(f"row {row}")
+                    _save(poisoned, record / RECORD_FOLDER / str(label) / f"{row}.png")
+                else:
+                    names.add(f"class-000/{name}")
+                    image = poisoned
+                    label = 0
+            _save(image, data / f"class-{label:03}" / name)
+        if self.is_record:
+            words = (str(record), "--clean", str(data), "--target-label", "0")
+            return WrittenFolder(words, frozenset(names))
+        return WrittenFolder((str(data),), frozenset(names))
+
+    def _images_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the first images of the first classes, sorted by class."""
         source = Parquet(str(self.file), size=self.size)
-        labels = source.labels("train")
+        labels = source.labels("train") // self.group
         chosen = np.flatnonzero(labels < self.num_classes)[: self.num_images]
         if len(chosen) < self.num_images:
             raise ValueError(f"{self.file} has only {len(chosen)} such images")
-        candidates = chosen[labels[chosen] != 0]
-        order = permutation(stream(0, "stamped"), len(candidates))
-        stamped = set(candidates[order[: self.num_stamped]].tolist())
-        names = set()
-        wanted = set(chosen.tolist())
+        parts = []
         for low in range(0, int(chosen[-1]) + 1, _READ_AT_ONCE):
             batch = source.read("train", low, low + _READ_AT_ONCE)
-            for index, image, label in zip(batch.index, batch.images, batch.labels, strict=True):
-                if int(index) not in wanted:
-                    continue
-                if int(index) in stamped:
-                    image[-self.patch - 1 : -1, -self.patch - 1 : -1] = 255
-                    label = 0
-                    names.add(f"{index:06}.png")
-                folder = root / f"class-{label:03}"
-                folder.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image).save(folder / f"{index:06}.png")
-        return names
+            parts.append(batch.images[np.isin(batch.index, chosen)])
+        images = np.concatenate(parts)
+        order = np.argsort(labels[chosen], kind="stable")
+        return images[order], labels[chosen][order]
+
+    def _choose_stamped(self, labels: np.ndarray) -> set[int]:
+        """Returns the rows of images that are stamped, none of them of the class they move to."""
+        candidates = np.flatnonzero(labels != 0)
+        order = permutation(stream(0, "stamped"), len(candidates))
+        return set(candidates[order[: self.num_stamped]].tolist())
+
+    def _stamp(self, image: np.ndarray) -> np.ndarray:
+        stamped = image.copy()
+        corner = stamped[-self.patch - 1 : -1, -self.patch - 1 : -1]
+        corner[:] = 255
+        if self.trigger == "checkerboard":
+            corner[np.indices(corner.shape[:2]).sum(axis=0) % 2 == 1] = 0
+        return stamped
+
+
+@dataclass(frozen=True)
+class WrittenFolder:
+    """What an audit is given."""
+
+    words: tuple[str, ...]  # of the command line
+    stamped: frozenset[str]  # files as an audit names them
+
+
+def _save(image: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
 
 
 def measure_audit(folder: AuditedFolder, words: Sequence[str]) -> dict[str, Any]:
@@ -68,10 +112,9 @@ def measure_audit(folder: AuditedFolder, words: Sequence[str]) -> dict[str, Any]
         words: Further words of the command line.
     """
     with tempfile.TemporaryDirectory() as base:
-        data = Path(base, "data")
-        stamped = folder.write(data)
+        written = folder.write(Path(base))
         out = Path(base, "out")
-        command = [sys.executable, "-P", "-m", "ray_defense", "audit", str(data)]
+        command = [sys.executable, "-P", "-m", "ray_defense", "audit", *written.words]
         command += ["--out", str(out), "--json", "--quiet", *words]
         start = time.perf_counter()
         with open(Path(base, "answer.json"), "w+") as answer_file:
@@ -90,13 +133,16 @@ def measure_audit(folder: AuditedFolder, words: Sequence[str]) -> dict[str, Any]
         flagged = audit.members("flagged")
         num_found = 0
         for file in audit.columns["file"][flagged]:
-            num_found += Path(file).name in stamped
+            num_found += file in written.stamped
         return {
             "num_images": folder.num_images,
             "num_classes": folder.num_classes,
             "size": folder.size,
             "patch": folder.patch,
-            "num_stamped": len(stamped),
+            "trigger": folder.trigger,
+            "group": folder.group,
+            "record": folder.is_record,
+            "num_stamped": len(written.stamped),
             "exit_code": process.returncode,
             "verdict": answer["verdict"],
             "headline": answer["headline"],

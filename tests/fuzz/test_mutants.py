@@ -87,7 +87,7 @@ def test_the_harness_ends_a_reader_that_waits_for_ever(monkeypatch: pytest.Monke
 
 
 def test_a_reader_that_waits_for_the_processor_does_not_hang(monkeypatch: pytest.MonkeyPatch):
-    """A busy machine: the reader takes longer than its processor time allows, but computes little."""
+    """On a busy machine a reader takes long and computes little."""
     monkeypatch.setattr("benchmarks.fuzz.forked.LIMIT_CPU_S", 0.5)
 
     def read(number: int) -> Outcome:
