@@ -17,6 +17,7 @@ from benchmarks.tables import (
     costs,
     defenses,
     detection,
+    first_answers,
     gpu,
     house,
     runs,
@@ -26,6 +27,7 @@ from benchmarks.tables.detection_figure import detection_figure
 
 DOCUMENT = ROOT / "docs" / "results.md"  # has every table
 README = ROOT / "README.md"  # has some
+FIRST_ANSWERS = ROOT / "docs" / "first-answers.md"  # has one
 FIGURE = ROOT / "docs" / "attacks_auroc.svg"
 DETECTION_FIGURE = ROOT / "docs" / "detection_curves.svg"
 RESULT_TABLES: Tables = {
@@ -73,6 +75,7 @@ RESULT_TABLES: Tables = {
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,
     "audit": detection.audit_table,
+    "first_answers": first_answers.first_answers_table,
     "bounds": bounds.bounds_table,
     "parity": gpu.parity_table,
     "removal": gpu.removal_table,
@@ -90,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes documents and figures, or checks them."""
     options = command_parser().parse_args(arguments)
     contents = {FIGURE: attack_figure(), DETECTION_FIGURE: detection_figure()}
-    for document in (DOCUMENT, README):
+    for document in (DOCUMENT, README, FIRST_ANSWERS):
         contents[document] = render_tables(document.read_text(), RESULT_TABLES).encode()
     update_files(contents, check_only=options.check)
 

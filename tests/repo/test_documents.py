@@ -43,6 +43,7 @@ SHELL_LINES = (
     "export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0",
     "(umask 077; ray get-auth-token --generate >/dev/null)",
     "pre-commit install",
+    "sleep 60",
 )
 RAY_COMMANDS = ("start", "stop", "job")
 FILE_ENDINGS = (

@@ -1,0 +1,1 @@
+"""What four users type until they have their answer, and how long that takes."""
