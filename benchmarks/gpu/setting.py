@@ -11,10 +11,11 @@ import torch
 from ray_defense.data.sources.cifar import Cifar10
 from ray_defense.defenses.d_br import BackdoorRemoval
 from ray_defense.detectors.fct_draws import FctDraws
-from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
+from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.grow import Grow, GrowTraining
 from ray_defense.detectors.handed_pattern import HandedPattern, HandedSearch
 from ray_defense.detectors.mirror import Mirror
+from ray_defense.detectors.pattern_detector import PatternSearch
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.symmetry import SymmetryTraining
 from ray_defense.execution.local import LocalExecutor

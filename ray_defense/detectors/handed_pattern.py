@@ -11,6 +11,7 @@ that move, that bend the image, or that are smooth.
 Shapes: N samples, B samples of a batch, K patterns, P = 2K filters.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,21 +19,16 @@ import numpy as np
 
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.detectors.decision.protocol import rarity_column
-from ray_defense.detectors.fixed_pattern import PatternSearch
-from ray_defense.detectors.folds import fold_key, folds_of
+from ray_defense.detectors.pattern_detector import PatternDetector, PatternSearch
 from ray_defense.detectors.protocol import Columns, Finished
-from ray_defense.detectors.required_models import NetworkInputs, SmallNetworks
+from ray_defense.detectors.required_models import NetworkInputs
 from ray_defense.execution.protocols import Worker
-from ray_defense.models.matched_filters import MatchedFilters
 from ray_defense.scores.conformal import conformal_p_values
 from ray_defense.store.artifacts import Artifact
-from ray_defense.transforms.protocol import Transform
 
 if TYPE_CHECKING:
     from ray_defense.detectors.gathered import Gathered
     from ray_defense.detectors.sample_batch import SampleBatch
-
-FILTER_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,47 +51,35 @@ class HandedSearch(PatternSearch):
 
 
 @dataclass(frozen=True)
-class HandedPattern:
+class HandedPattern(PatternDetector):
     """How strongly a sample has one of the patterns, in standard deviations of mirror images.
 
     `handed_pattern_rarity` is 1 - p, with the smallest conformal p-value of the sample among all
     mirror images over the patterns where the sample belongs to the upper of two groups of scores,
     times the number of patterns, and else 0; near-copies of one image count once. Without a pattern
-    both are 0. The evidence's metric `alikeness` says how alike the images of most labels are by
-    themselves.
+    both are 0.
     """
 
     name: ClassVar[str] = "handed_pattern"
-    tau: ClassVar[tuple[Transform, ...]] = ()
-    draws: ClassVar[int] = 0
+    filters_version: ClassVar[int] = 2
 
     search: HandedSearch = HandedSearch()
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name, rarity_column(self.name))
+    def num_filters(self) -> int:
+        return 2 * self.search.max_patterns
 
     @property
-    def models(self) -> tuple[SmallNetworks, ...]:
-        filters = SmallNetworks(
-            name=self.name,
-            version=FILTER_VERSION,
-            training=self.search,
-            network=MatchedFilters(),
-            num_folds=self.search.folds,
-            num_classes=2 * self.search.max_patterns,
-            program=_search,
-        )
-        return (filters,)
+    def program(self) -> Callable[[Worker, Artifact, NetworkInputs], None]:
+        return _search
 
     def read(self, batch: "SampleBatch") -> Columns:
         (filters,) = self.models
         logits_BP = batch.logits(filters)
-        key = fold_key(batch.seed, filters.name)
         return {
             f"{self.name}_of_patterns": logits_BP[:, 0::2],
             f"{self.name}_mirrored": logits_BP[:, 1::2],  # what the mirror image would have
-            f"{self.name}_fold": folds_of(batch.index_B, key, filters.num_folds),
+            f"{self.name}_fold": self.folds_of_batch(batch),
         }
 
     def finish(self, gathered: "Gathered") -> Finished:

@@ -36,7 +36,7 @@ from ray_defense.scores.two_groups import fit_two_groups
 from ray_defense.store.artifacts import Artifact
 
 if TYPE_CHECKING:
-    from ray_defense.detectors.fixed_pattern import PatternSearch
+    from ray_defense.detectors.pattern_detector import PatternSearch
 
 _PARTS_OF_POOL = 8  # the other labels' images in memory take so many times less than one label's
 

@@ -9,10 +9,10 @@ import numpy as np
 from ray_defense.core.files import read_json
 from ray_defense.data.evidence_table import read_evidence
 from ray_defense.detectors import DETECTORS
-from ray_defense.detectors.fixed_pattern import PatternSearch
 from ray_defense.detectors.grow import GrowTraining
 from ray_defense.detectors.handed_pattern import HandedSearch
 from ray_defense.detectors.label_networks import LabelTraining
+from ray_defense.detectors.pattern_detector import PatternSearch
 from ray_defense.detectors.probe import ProbeConfig
 from ray_defense.detectors.protocol import Columns, Detector
 from ray_defense.detectors.symmetry import SymmetryTraining
