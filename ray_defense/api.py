@@ -59,7 +59,7 @@ class Where:
     Attributes:
         store: A directory, or a URI that pyarrow takes (s3://bucket/prefix).
         executor: "local" (this process), "ray", or an executor, which is then left open.
-        backend: Who reads the shards: "ffcv", "numpy", or "auto" (FFCV where it is installed).
+        backend: Who reads the shards: "ffcv", "numpy", or "auto" (NumPy).
         placement: How Ray spreads the work over a cluster.
     """
 

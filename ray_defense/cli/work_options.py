@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -82,11 +81,6 @@ class WorkOptions:
             # Of Ray's and torch's own imports; `python -W default` shows them.
             warnings.simplefilter("ignore")
         quiet = quiet or self.quiet
-        if self.backend == "auto" and not quiet and find_spec("ffcv") is None:
-            print(
-                "FFCV is not installed: shards are read by NumPy, with identical tensors",
-                file=sys.stderr,
-            )
         recording: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if self.events is not None:
             recording = sending_events(self.events)
@@ -250,7 +244,10 @@ def add_work_options(parser: CommandParser, *, executor: bool = True, store: boo
             "--executor", choices=("ray", "local"), default="ray", help="local: this process"
         )
         parser.add_argument(
-            "--backend", choices=get_args(Backend), default="auto", help="who reads the shards"
+            "--backend",
+            choices=get_args(Backend),
+            default="auto",
+            help="who reads the shards; auto: NumPy, the faster one",
         )
         parser.add_argument(
             "--placement",

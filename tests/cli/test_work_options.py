@@ -1,9 +1,7 @@
 """The options of commands that run something reach the call that does the work."""
 
-import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,32 +89,6 @@ def test_what_is_no_assignment_is_refused_with_an_example(text: str):
     assert split_assignment("--set", "a=b=c", "seed=1") == ("a", "b=c")
     with pytest.raises(InputError, match=f"--set needs KEY=VALUE, not '{text}': .* --set seed=1"):
         split_assignment("--set", text, "seed=1")
-
-
-@pytest.mark.parametrize(
-    ("installed", "quiet", "backend", "is_told"),
-    [
-        (False, False, "auto", True),
-        (True, False, "auto", False),
-        (False, True, "auto", False),
-        (False, False, "numpy", False),
-    ],
-)
-def test_a_missing_ffcv_is_told_unless_nobody_asked_for_it(
-    installed: bool,
-    quiet: bool,
-    backend: Any,
-    is_told: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):
-    found = argparse.Namespace() if installed else None
-    monkeypatch.setattr("ray_defense.cli.work_options.find_spec", lambda name: found)
-    words = ["--backend", backend, *(["--quiet"] if quiet else [])]
-    with read_options(*words).prepared():
-        pass
-    told = "FFCV is not installed: shards are read by NumPy, with identical tensors\n"
-    assert capsys.readouterr().err == (told if is_told else "")
 
 
 SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what `ray job submit` starts

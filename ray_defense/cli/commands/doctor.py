@@ -87,7 +87,7 @@ class DoctorCommand:
             if check.needed:
                 raise InputError(f"the main job cannot run without {check.name}: {check.remedy}")
         if any(check.name == "FFCV" for check in missing):
-            print("without FFCV the shards are read by NumPy: the same tensors, more slowly")
+            print("without FFCV the shards are read by NumPy: the same tensors")
         print("the main job can run: ray-defense demo")
         return 0
 

@@ -22,6 +22,11 @@ def test_an_unknown_back_end_is_refused_with_the_nearest_name(dataset):
         open_reader(dataset.directory, "nunpy")
 
 
+def test_unasked_the_faster_reader_is_taken_whether_ffcv_is_installed_or_not(dataset, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert open_reader(dataset.directory).backend == "numpy"
+
+
 @pytest.mark.parametrize("specification", [object(), None])
 def test_jpeg_shards_never_reach_ffcv_installed_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, specification
