@@ -35,6 +35,7 @@ RESULT_TABLES: Tables = {
     "digits": lambda: runs.runs_table("digits_badnets"),
     "cifar10_small": lambda: runs.runs_table("cifar10_badnets_small"),
     "scoring": costs.scoring_table,
+    "reading": costs.reading_table,
     "ray_cost": costs.ray_cost_table,
     "identical_scores": costs.identical_scores_table,
     "faults": costs.faults_table,

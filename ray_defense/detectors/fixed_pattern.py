@@ -41,7 +41,7 @@ class FixedPattern(PatternDetector):
     """
 
     name: ClassVar[str] = "fixed_pattern"
-    filters_version: ClassVar[int] = 1
+    filters_version: ClassVar[int] = 2
 
     search: PatternSearch = PatternSearch()
 

@@ -61,7 +61,7 @@ class HandedPattern(PatternDetector):
     """
 
     name: ClassVar[str] = "handed_pattern"
-    filters_version: ClassVar[int] = 2
+    filters_version: ClassVar[int] = 3
 
     search: HandedSearch = HandedSearch()
 

@@ -12,6 +12,7 @@ Shapes: M images, D values of local contrast, S starts.
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from ray_defense.detectors.contrast_reader import ContrastReader, num_in_memory
 from ray_defense.detectors.held_out import samples_outside
 from ray_defense.detectors.pattern_turns import (
     FEWEST_HIGHEST,
+    Candidate,
     Pattern,
     agreed,
     follow,
@@ -105,15 +107,16 @@ class _Searching:
             return None
         halves = (contrasts_MD[0::2], contrasts_MD[1::2])
         patterns = []
-        for candidate_D in self._candidates():
-            patterns.append(agreed(halves, self._mirrored_scores, candidate_D))
+        for candidate in self._candidates():
+            patterns.append(agreed(halves, self._mirrored_scores, candidate))
         best = max(patterns, key=lambda pattern: pattern.merit)
         if best.agreement < self.config.min_agreement:
             return None
         standing_out = self.config.min_share * len(halves[0])
         if best.enrichment < max(self.config.min_enrichment, standing_out):
             return None
-        return replace(best, values_D=follow(contrasts_MD, best.values_D))
+        unit_D = follow(contrasts_MD, best.values_D, sparse=best.sparse)
+        return replace(best, values_D=unit_D)
 
     def leave_out(self, pattern: Pattern) -> None:
         """Forgets the images that probably have a pattern."""
@@ -130,23 +133,23 @@ class _Searching:
         filters_2D = torch.stack((filter_D, self._mirrored(filter_D)))
         return filters_2D, bias - filters_2D @ self.center_D
 
-    def _candidates(self) -> list[torch.Tensor]:
+    def _candidates(self) -> list[Candidate]:
         """Returns the start, and where the most promising starts have led to by hard turns."""
         mean_D = self.contrasts_MD.mean(0)
         start_D = mean_D - self._mirrored(mean_D)
         key = self.reader.key("exemplars")
         starts_SD = starts_of(self.contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [starts_SD[0]]
-        for share in self.config.shares:
+        candidates = [Candidate(starts_SD[0], sparse) for sparse in (False, True)]
+        for share, sparse in product(self.config.shares, (False, True)):
             fewest = max(FEWEST_HIGHEST, int(share * len(self.contrasts_MD) / 2))
-            turned_SD = turn_hard(self.contrasts_MD, starts_SD, share)
+            turned_SD = turn_hard(self.contrasts_MD, starts_SD, share, sparse=sparse)
             enrichments = []
             for unit_D in turned_SD:
                 own_M = scores_of(self.contrasts_MD, unit_D)
                 mirrored_M = self._mirrored_scores(unit_D, self.contrasts_MD)
                 enrichments.append(enrichment(own_M, mirrored_M, fewest))
             kept = np.argsort(enrichments, kind="stable")[::-1][: self.config.kept]
-            candidates.extend(turned_SD[number] for number in kept.tolist())
+            candidates.extend(Candidate(turned_SD[number], sparse) for number in kept.tolist())
         return candidates
 
     def _mirrored_scores(self, unit_D: torch.Tensor, contrasts_MD: torch.Tensor) -> np.ndarray:

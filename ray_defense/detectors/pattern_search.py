@@ -10,6 +10,7 @@ Shapes: M images of a label, D values of local contrast, C classes, S starts.
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from ray_defense.core.random import permutation
 from ray_defense.detectors.contrast_reader import ContrastReader, num_in_memory
 from ray_defense.detectors.held_out import samples_outside
 from ray_defense.detectors.pattern_turns import (
+    Candidate,
     Pattern,
     agreed,
     follow,
@@ -125,10 +127,10 @@ class _Searching:
             return scores_of(others_ND, unit_D)
 
         patterns = []
-        for candidate_D in self._candidates(contrasts_MD, start_D, label):
-            patterns.append(agreed(halves, scores_of_others, candidate_D))
+        for candidate in self._candidates(contrasts_MD, start_D, label):
+            patterns.append(agreed(halves, scores_of_others, candidate))
         best = max(patterns, key=lambda pattern: pattern.merit)
-        unit_D = follow(contrasts_MD, best.values_D)
+        unit_D = follow(contrasts_MD, best.values_D, sparse=best.sparse)
         if float(unit_D @ start_D) < 0:  # the other labels have it, and some of this one do not
             unit_D = -unit_D
         return replace(best, values_D=unit_D)
@@ -140,19 +142,19 @@ class _Searching:
 
     def _candidates(
         self, contrasts_MD: torch.Tensor, start_D: torch.Tensor, label: int
-    ) -> list[torch.Tensor]:
-        """Returns the starts, and where the most promising of them have led to by hard turns."""
+    ) -> list[Candidate]:
+        """Returns the start, and where the most promising starts have led to by hard turns."""
         key = self.reader.key("exemplars", label)
         starts_SD = starts_of(contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [starts_SD[0]]
-        for share in self.config.shares:
-            turned_SD = turn_hard(contrasts_MD, starts_SD, share)
+        candidates = [Candidate(starts_SD[0], sparse) for sparse in (False, True)]
+        for share, sparse in product(self.config.shares, (False, True)):
+            turned_SD = turn_hard(contrasts_MD, starts_SD, share, sparse=sparse)
             separations = []
             for scores_M in (turned_SD @ contrasts_MD.T).double().cpu().numpy():
                 groups = fit_two_groups(scores_M)
                 separations.append(-1.0 if groups is None else groups.separation)
             kept = np.argsort(separations, kind="stable")[::-1][: self.config.kept]
-            candidates.extend(turned_SD[number] for number in kept.tolist())
+            candidates.extend(Candidate(turned_SD[number], sparse) for number in kept.tolist())
         return candidates
 
     def _standardized(self, filters_CD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

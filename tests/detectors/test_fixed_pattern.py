@@ -7,7 +7,8 @@ import pytest
 
 from ray_defense.core.errors import InputError
 from ray_defense.detectors.decision.pattern_finds import PatternRule, find_by_pattern
-from ray_defense.detectors.fixed_pattern import FixedPattern, PatternSearch
+from ray_defense.detectors.fixed_pattern import FixedPattern
+from ray_defense.detectors.pattern_detector import PatternSearch
 from tests.support.cloudy_pictures import draw_pictures, with_cross
 from tests.support.small_detectors import ingest_pictures
 
