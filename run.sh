@@ -235,8 +235,8 @@ check() {
 test_all() {
     status=0
     OMP_NUM_THREADS=1 "$python" -m pytest -q --ignore=tests/repo -m 'not ray and not long and not fuzz' \
-        -n logical --maxprocesses 4 --dist loadfile || status=$?
-    "$python" -m pytest -q --ignore=tests/repo -m 'ray and not long and not fuzz' || status=$?
+        -n logical --maxprocesses 4 --dist loadfile --durations=20 || status=$?
+    "$python" -m pytest -q --ignore=tests/repo -m 'ray and not long and not fuzz' --durations=20 || status=$?
     return "$status"
 }
 

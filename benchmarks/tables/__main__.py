@@ -72,6 +72,12 @@ RESULT_TABLES: Tables = {
     "round6_asymmetric": lambda: detection.detection_table(
         "round6_asymmetric", detection.BOTH_PATTERNS
     ),
+    "round7_development": lambda: detection.detection_table(
+        "round7_development", detection.BOTH_PATTERNS
+    ),
+    "round7_confirmation": lambda: detection.detection_table(
+        "round7_confirmation", detection.BOTH_PATTERNS
+    ),
     "resnet18": lambda: detection.detection_table("resnet18"),
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,

@@ -85,9 +85,7 @@ def audit_table() -> Table:
             [
                 f"{folder['num_images']:,} of {folder['num_classes']} classes",
                 str(folder["size"]),
-                f"{folder['num_stamped']:,}, {folder['patch']}x{folder['patch']}"
-                if folder["num_stamped"]
-                else "none",
+                _stamped_cell(folder),
                 "quick" if folder["quick"] else "default",
                 folder["verdict"],
                 str(folder["num_found"]) if folder["num_stamped"] else "–",
@@ -99,5 +97,13 @@ def audit_table() -> Table:
     return Table(head, rows)
 
 
+def _stamped_cell(folder: dict[str, Any]) -> str:
+    if not folder["num_stamped"]:
+        return "none"
+    patch = f"{folder['patch']}x{folder['patch']} {folder['trigger']}"
+    return f"{folder['num_stamped']:,}, {patch}" + ", a record" * folder["record"]
+
+
 def _order(folder: dict[str, Any]) -> tuple[Any, ...]:
-    return (folder["size"], not folder["quick"], folder["num_images"], -folder["num_stamped"])
+    quick = not folder["quick"]
+    return (folder["size"], quick, folder["num_images"], -folder["num_stamped"], folder["record"])
