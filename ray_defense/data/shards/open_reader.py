@@ -15,9 +15,9 @@ def open_reader(directory: Path, backend: Backend = "auto") -> ShardReader:
     """Returns a reader of the shards in a directory.
 
     JPEG shards are read with NumPy and Pillow only: FFCV's decoder gives other pixels, and old
-    ones where it fails. Of raw pixels in the page cache NumPy read two to twenty times as many images
-    a second as FFCV on one CPU core, at sides of 32 to 224 pixels, and it starts at once where FFCV
-    compiles first (`python -m benchmarks.reading`), so "auto" is NumPy.
+    ones where it fails. Of raw pixels in the page cache NumPy read two to twenty times as many
+    images a second as FFCV on one CPU core, at sides of 32 to 224 pixels, and it starts at once
+    where FFCV compiles first (`python -m benchmarks.reading`), so "auto" is NumPy.
 
     Args:
         directory: A suspect dataset.
