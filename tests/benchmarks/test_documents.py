@@ -12,7 +12,14 @@ from benchmarks.documents import Table, Tables, render_tables, table_names, upda
 from benchmarks.scaling.__main__ import DOCUMENT as SCALING_DOCUMENT
 from benchmarks.scaling.constant_tables import SCALING_TABLES
 from benchmarks.support import ROOT, changed_recipe
-from benchmarks.tables.__main__ import DETECTION_FIGURE, FIGURE, README, RESULT_TABLES
+from benchmarks.tables.__main__ import (
+    DETECTION_FIGURE,
+    FIGURE,
+    FIRST_ANSWERS,
+    FIRST_ANSWERS_TABLES,
+    README,
+    RESULT_TABLES,
+)
 from benchmarks.tables.__main__ import DOCUMENT as RESULTS_DOCUMENT
 from benchmarks.tables.attack_figure import attack_figure
 from benchmarks.tables.attacks import attack_results
@@ -24,6 +31,7 @@ from ray_defense.pipeline.recipes import named_recipe
 DOCUMENTS = [
     pytest.param(RESULTS_DOCUMENT, RESULT_TABLES, id="results"),
     pytest.param(SCALING_DOCUMENT, SCALING_TABLES, id="scaling"),
+    pytest.param(FIRST_ANSWERS, FIRST_ANSWERS_TABLES, id="first answers"),
 ]
 
 

@@ -50,8 +50,8 @@ CHECKS = [
 
 TESTS = [
     "-m pytest -q --ignore=tests/repo -m not ray and not long and not fuzz"
-    " -n logical --maxprocesses 4 --dist loadfile",
-    "-m pytest -q --ignore=tests/repo -m ray and not long and not fuzz",
+    " -n logical --maxprocesses 4 --dist loadfile --durations=20",
+    "-m pytest -q --ignore=tests/repo -m ray and not long and not fuzz --durations=20",
 ]
 
 
