@@ -84,10 +84,10 @@ def test_what_pillow_decodes_in_python_is_rejected_where_that_takes_long(kind):
         pixels = b"\0\2\0\0" * 5_000_000
         header = struct.pack("<IiiHHIIiiII", 40, 900, 900, 1, 8, 1, len(pixels), 0, 0, 256, 0)
         bomb = b"BM" + struct.pack("<IHHI", 0, 0, 0, 1078) + header + bytes(1024) + pixels
-    start = time.process_time()
+    start = time.monotonic()
     with pytest.raises(DecodeError, match=r"comments|header of more|as text or of run lengths"):
         decode_image(bomb, 32)
-    assert time.process_time() - start < 5
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "jpeg fill"])
