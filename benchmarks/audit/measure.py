@@ -16,9 +16,9 @@ from PIL import Image
 
 from benchmarks.support import ROOT
 from ray_defense.core.random import permutation, stream
-from ray_defense.data.sources.backdoorbench_files import RECORD_FOLDER
 from ray_defense.data.sources.parquet import Parquet
 from ray_defense.exports.audit_folder import AuditFolder
+from tests.support.backdoorbench_records import write_record
 
 _READ_AT_ONCE = 1000
 
@@ -29,7 +29,7 @@ class AuditedFolder:
 
     file: Path  # Parquet
     size: int  # pixels a side
-    num_classes: int
+    num_classes: int  # the first ones
     num_images: int
     num_stamped: int
     patch: int  # pixels a side of the trigger, one pixel from the lower right corner
@@ -39,27 +39,25 @@ class AuditedFolder:
 
     def write(self, root: Path) -> "WrittenFolder":
         """Writes the files below a folder."""
-        names = set()
-        images, labels = self._images_and_labels()
-        stamped = self._choose_stamped(labels)
         data = root / "data"
-        record = root / "record"
-        for row, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            name = f"{row:06}.png"
-            if row in stamped:
-                poisoned = self._stamp(image)
-                if self.is_record:
-                    names.add(f"row {row}")
-                    _save(poisoned, record / RECORD_FOLDER / str(label) / f"{row}.png")
-                else:
-                    names.add(f"class-000/{name}")
-                    image = poisoned
-                    label = 0
-            _save(image, data / f"class-{label:03}" / name)
+        images, labels = self._images_and_labels()
+        poisoned = {row: self._stamp(images[row]) for row in self._choose_stamped(labels)}
         if self.is_record:
+            labels_before = {row: int(labels[row]) for row in poisoned}
+            record = write_record(root / "record", poisoned, labels_before)
             words = (str(record), "--clean", str(data), "--target-label", "0")
-            return WrittenFolder(words, frozenset(names))
-        return WrittenFolder((str(data),), frozenset(names))
+            names = frozenset(f"row {row}" for row in poisoned)
+        else:
+            for row, image in poisoned.items():
+                images[row] = image
+                labels[row] = 0
+            words = (str(data),)
+            names = frozenset(f"class-000/{row:06}.png" for row in poisoned)
+        for row, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            folder = data / f"class-{label:03}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{row:06}.png")
+        return WrittenFolder(words, names)
 
     def _images_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the first images of the first classes, sorted by class."""
@@ -97,11 +95,6 @@ class WrittenFolder:
 
     words: tuple[str, ...]  # of the command line
     stamped: frozenset[str]  # files as an audit names them
-
-
-def _save(image: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
 
 
 def measure_audit(folder: AuditedFolder, words: Sequence[str]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from benchmarks.support import run_in_fresh_process
 from benchmarks.turns import compare_pairs, take_turns
 from ray_defense.data.shards.open_reader import open_reader
 from ray_defense.data.shards.reader import ShardReader
-from ray_defense.data.suspect_dataset import write_manifest, write_shard
 from ray_defense.execution.protocols import Backend
+from tests.support.random_datasets import write_random_dataset
 
 SHARD_SIZE = 500
 BATCH_SIZE = 100
@@ -31,7 +31,7 @@ def measure_side(side: int, num_images: int, num_repeats: int) -> dict[str, Any]
     starts: dict[str, list[float]] = {"ffcv": [], "numpy": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_random_shards(folder, side, num_images)
+        write_random_dataset(folder, [SHARD_SIZE] * (num_images // SHARD_SIZE), side)
         speeds = run_in_fresh_process(compare_speeds, folder, num_images, num_repeats)
         for _ in range(num_repeats):
             for backend, seconds in starts.items():
@@ -46,20 +46,6 @@ def measure_side(side: int, num_images: int, num_repeats: int) -> dict[str, Any]
         "ffcv_start_s": round(median(starts["ffcv"]), 2),
         "numpy_start_s": round(median(starts["numpy"]), 2),
     }
-
-
-def write_random_shards(folder: Path, side: int, num_images: int) -> None:
-    """Writes a suspect dataset of random pixels."""
-    generator = np.random.default_rng(0)
-    parts = []
-    for shard in range(num_images // SHARD_SIZE):
-        index = np.arange(shard * SHARD_SIZE, (shard + 1) * SHARD_SIZE)
-        images = generator.integers(0, 256, (SHARD_SIZE, side, side, 3), dtype=np.uint8)
-        part = write_shard(
-            folder, shard, images, labels=index % 10, index=index, origin=[""] * SHARD_SIZE
-        )
-        parts.append(part)
-    write_manifest(folder, parts)
 
 
 def compare_speeds(folder: Path, num_images: int, num_repeats: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Everything comes from results/. Text between the tables is edited by hand.
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks.documents import Tables, document_parser, render_tables, update_files
 from benchmarks.support import ROOT
@@ -30,6 +31,23 @@ README = ROOT / "README.md"  # has some
 FIRST_ANSWERS = ROOT / "docs" / "first-answers.md"  # has one of its own
 FIGURE = ROOT / "docs" / "attacks_auroc.svg"
 DETECTION_FIGURE = ROOT / "docs" / "detection_curves.svg"
+# Which columns of the evidence a table of results/detection shows, by the name of both.
+ROUNDS = {
+    "confirmation": detection.FIRST_ROUND,
+    "round2_confirmation": detection.PATTERNS,
+    "round3_development": detection.PATTERNS,
+    "round3_confirmation": detection.PATTERNS,
+    "round4_development": detection.HANDED,
+    "round4_confirmation": detection.BOTH_PATTERNS,
+    "round5_development": detection.HANDED,
+    "round5_confirmation": detection.BOTH_PATTERNS,
+    "round6_development": detection.HANDED,
+    "round6_confirmation": detection.BOTH_PATTERNS,
+    "round6_asymmetric": detection.BOTH_PATTERNS,
+    "round7_development": detection.BOTH_PATTERNS,
+    "round7_confirmation": detection.BOTH_PATTERNS,
+    "resnet18": detection.FIRST_ROUND,
+}
 RESULT_TABLES: Tables = {
     "demo": runs.demo_table,
     "digits": lambda: runs.runs_table("digits_badnets"),
@@ -46,39 +64,8 @@ RESULT_TABLES: Tables = {
     "tries": attacks.tries_table,
     "auroc": attacks.auroc_table,
     "label_free": attacks.label_free_table,
-    "detection": lambda: detection.detection_table("development"),
-    "confirmation": lambda: detection.detection_table("confirmation"),
-    "round2_confirmation": lambda: detection.detection_table(
-        "round2_confirmation", detection.PATTERNS
-    ),
-    "round3_development": lambda: detection.detection_table(
-        "round3_development", detection.PATTERNS
-    ),
-    "round3_confirmation": lambda: detection.detection_table(
-        "round3_confirmation", detection.PATTERNS
-    ),
-    "round4_development": lambda: detection.detection_table("round4_development", detection.HANDED),
-    "round4_confirmation": lambda: detection.detection_table(
-        "round4_confirmation", detection.BOTH_PATTERNS
-    ),
-    "round5_development": lambda: detection.detection_table("round5_development", detection.HANDED),
-    "round5_confirmation": lambda: detection.detection_table(
-        "round5_confirmation", detection.BOTH_PATTERNS
-    ),
-    "round6_development": lambda: detection.detection_table("round6_development", detection.HANDED),
-    "round6_confirmation": lambda: detection.detection_table(
-        "round6_confirmation", detection.BOTH_PATTERNS
-    ),
-    "round6_asymmetric": lambda: detection.detection_table(
-        "round6_asymmetric", detection.BOTH_PATTERNS
-    ),
-    "round7_development": lambda: detection.detection_table(
-        "round7_development", detection.BOTH_PATTERNS
-    ),
-    "round7_confirmation": lambda: detection.detection_table(
-        "round7_confirmation", detection.BOTH_PATTERNS
-    ),
-    "resnet18": lambda: detection.detection_table("resnet18"),
+    "detection": partial(detection.detection_table, "development", detection.FIRST_ROUND),
+    **{name: partial(detection.detection_table, name, shown) for name, shown in ROUNDS.items()},
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,
     "audit": detection.audit_table,

@@ -11,7 +11,7 @@ HANDED = ("handed_pattern", "handed_pattern_rarity")
 BOTH_PATTERNS = ("fixed_pattern_rarity", "handed_pattern")
 
 
-def detection_table(round_name: str, shown: Sequence[str] = FIRST_ROUND) -> Table:
+def detection_table(round_name: str, shown: Sequence[str]) -> Table:
     """Returns a row for each cell of a round: AUROC and TPR of columns, and the decision's finds.
 
     Args:
