@@ -106,7 +106,8 @@ def turn_hard(
 def follow(contrasts_MD: torch.Tensor, start_D: torch.Tensor, *, sparse: bool) -> torch.Tensor:
     """Returns the pattern that a start leads to by soft turns, of length 1.
 
-    It is 0 if it shall be sparse and nothing stands out.
+    A sparse turn in which nothing stands out gives 0, and the next one begins with the mean of all
+    images, negated; if the last turn is such a one, so is the pattern.
     """
     unit_D = units(start_D[None])[0]
     for _ in range(_SOFT_TURNS):
