@@ -45,7 +45,7 @@ class Comparison:
 
 
 def compare_runs(first: str | Path, second: str | Path) -> Comparison:
-    """Compares two runs, each an audit or the run whose `result.json` a store holds.
+    """Compares two runs, each of them as `open_run` finds it.
 
     Raises:
         InputError: If there is no such run.
@@ -57,7 +57,7 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
 def _compare(first: FinishedRun, second: FinishedRun) -> Comparison:
     values = dict(_leaves(first.configuration))
     others = dict(_leaves(second.configuration))
-    configured = (bool(values), bool(others))
+    configured = (bool(first.configuration), bool(second.configuration))
     settings = {}
     if all(configured):
         for path in sorted({*values, *others}):

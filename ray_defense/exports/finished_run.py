@@ -13,10 +13,12 @@ from ray_defense.data.text import shortened
 from ray_defense.exports.audit_folder import AuditFolder, is_audit_folder, read_small_file
 from ray_defense.reports.result import Result
 from ray_defense.store.record import RECORD, read_record
-from ray_defense.store.stored_runs import store_folder
+from ray_defense.store.stored_runs import StoredRun, list_runs, store_folder
 
 RESULT = "result.json"
 _REPORT = "report"
+_SPLIT = "split"
+_SWEEP = "sweep"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class FinishedRun:
 
 
 def open_run(location: str | Path) -> FinishedRun:
-    """Opens an audit, or the run whose `result.json` a store holds.
+    """Opens an audit, or the run whose `result.json` a store holds, or else its last detection.
 
     Raises:
         InputError: If there is neither, or a file is not what was written.
@@ -68,6 +70,24 @@ def open_run(location: str | Path) -> FinishedRun:
             dataset=Path(str(audit.manifest["artifacts"].get("ingest"))).name,
         )
     return _open_store(location)
+
+
+def has_result(location: str | Path) -> bool:
+    """Returns whether a store holds the `result.json` of a run."""
+    return (store_folder(location) / RESULT).is_file()
+
+
+def last_detection_or_sweep(location: str | Path) -> StoredRun | None:
+    """Returns what a store without a result was last used for; None if for neither.
+
+    Raises:
+        InputError: If there is no such store.
+        DamageError: If the record of an artifact is damaged.
+    """
+    for run in list_runs(location).runs:
+        if run.path.parent.name in (_SPLIT, _SWEEP):
+            return run
+    return None
 
 
 def read_result(location: str | Path) -> Result:
@@ -99,6 +119,10 @@ def _open_store(location: str | Path) -> FinishedRun:
     from ray_defense.data.split_table import read_split
 
     root = store_folder(location)
+    if not has_result(location):
+        detection = last_detection_or_sweep(location)
+        if detection is not None and detection.path.parent.name == _SPLIT:
+            return _detected(location, detection)
     result = read_result(location)
     split_folder = _artifact(root, result, "split")
     if not (split_folder / RECORD).is_file():
@@ -115,6 +139,22 @@ def _open_store(location: str | Path) -> FinishedRun:
         index=split.index,
         part=split.part,
         dataset=_key_of(result, "ingest"),
+    )
+
+
+def _detected(location: str | Path, run: StoredRun) -> FinishedRun:
+    from ray_defense.data.split_table import read_split
+    from ray_defense.exports.finished_detection import read_detection
+
+    split = read_split(run.path)
+    detection = read_detection(run.path)
+    return FinishedRun(
+        path=str(location),
+        configuration={},
+        verdict=detection.details.get("verdict"),
+        index=split.index,
+        part=split.part,
+        dataset=detection.dataset,
     )
 
 

@@ -1,6 +1,7 @@
 """The content of `result.json`, gathered from the artifacts of a finished run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ray_defense.defenses import DEFENSES
@@ -23,11 +24,16 @@ _NOTES = {  # the file of each stage's artifact that holds notes
 
 def notes_of(artifacts: Mapping[str, Artifact]) -> list[str]:
     """Returns what a reader should doubt, from all stages before the evaluation."""
+    folders = {stage: artifact.path for stage, artifact in artifacts.items()}
+    return [*notes_of_stages(folders), *useless_models(artifacts).values()]
+
+
+def notes_of_stages(folders: Mapping[str, Path]) -> list[str]:
+    """Returns what the stages themselves noted, from the directory of each stage's artifact."""
     notes: list[str] = []
     for stage, file in _NOTES.items():
-        if stage in artifacts:
-            notes.extend(read_checked_json(artifacts[stage].path / file)["notes"])
-    notes.extend(useless_models(artifacts).values())
+        if stage in folders:
+            notes.extend(read_checked_json(folders[stage] / file)["notes"])
     return notes
 
 

@@ -80,6 +80,17 @@ def empty_row(trial: Trial) -> dict[str, Any]:
     return row
 
 
+def swept_paths(row: Mapping[str, Any]) -> list[str]:
+    """Returns the dotted paths that the trials of a row's sweep change."""
+    paths = []
+    for column in row:
+        if column == _OF_SCORES[0]:
+            break
+        if column != "trial":
+            paths.append(column)
+    return paths
+
+
 def result_row(trial: Trial, result: Result, plan: Plan) -> dict[str, Any]:
     """Returns the row of a finished trial; rates are fractions in [0, 1].
 

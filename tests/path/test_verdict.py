@@ -10,9 +10,11 @@ import pytest
 
 import ray_defense
 from ray_defense.attacks.badnets import BadNets
+from ray_defense.cli.main import main
 from ray_defense.detectors.decision.evidence import Evidence
 from ray_defense.detectors.mirror import Mirror
 from ray_defense.detectors.symmetry import SymmetryTraining
+from ray_defense.exports.comparison import compare_runs
 from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
 from ray_defense.pipeline.recipe import Recipe
 from ray_defense.stages.canaries import CanaryConfig
@@ -49,6 +51,29 @@ def test_detection_is_a_verdict_a_table_and_files_and_trains_no_defense(
     jsonschema.validate(json.loads(Path(detection.files["verdict.json"]).read_text()), schema)
     for stage in ("backdoored", "d_br", "d_st", "evaluation", "probe"):
         assert not (tmp_path / stage).exists()
+
+
+def test_a_store_that_holds_a_detection_is_shown_and_compared(
+    counting: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    canaries = CanaryConfig(families=(BadNets(),), sizes=(8,))
+    for name, recipe in (("a", counting), ("b", replace(counting, canaries=canaries))):
+        detection = ray_defense.detect(recipe, store=tmp_path / name, backend="numpy")
+        assert main(["show", str(tmp_path / name)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        split = Path(detection.files["split.parquet"]).parent.name
+        counts = ", ".join(f"{count} {part}" for part, count in detection.counts.items())
+        assert lines[:2] == [f"verdict: {detection.verdict}", f"split/{split}, seed 0: {counts}"]
+        assert any(line.split()[:2] == ["mirror", "no"] for line in lines)
+        for note in detection.notes:
+            assert note[:60] in " ".join(lines)
+        for file, path in detection.files.items():
+            assert f"{file}: {path}" in lines
+    assert any(line.startswith("canaries found, badnets") for line in lines)
+    comparison = compare_runs(tmp_path / "a", tmp_path / "b")
+    assert comparison.same_data
+    assert comparison.verdicts == (detection.verdict, detection.verdict)
+    assert not any(comparison.configured)
 
 
 def test_canaries_say_what_the_same_detectors_would_have_found(counting: Recipe, tmp_path: Path):

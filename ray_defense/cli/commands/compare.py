@@ -18,7 +18,7 @@ class CompareCommand:
     """Prints settings, verdicts and counts side by side, and the overlap of the flagged samples."""
 
     def add_options(self, parser: CommandParser) -> None:
-        place = "the folder of an audit, or the directory of a store with a result.json"
+        place = "the folder of an audit, or the directory of the store of a run or a detection"
         parser.add_argument("run", help=place)
         parser.add_argument("other", help=place)
 

@@ -1,6 +1,6 @@
 """The plan of a sweep in words, and its rows as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from rich.table import Table
 from ray_defense.cli.output import print_named
 from ray_defense.core.escape_unprintable import escape_unprintable
 from ray_defense.data.table_file import read_table
-from ray_defense.stages.backdoored import BACKDOORED
+from ray_defense.defenses import DEFENSES
+from ray_defense.stages.backdoored import BACKDOORED, BACKDOORED_TITLE
 from ray_defense.studies.planned_hours import PlannedHours
 from ray_defense.sweeps.asha import Asha
 from ray_defense.sweeps.grid import Trial
+from ray_defense.sweeps.rows import swept_paths
 from ray_defense.sweeps.search import Search
 from ray_defense.sweeps.sweep import PAGE, TABLE, SearchStrategy, SweepOverview
 
@@ -76,17 +78,45 @@ def print_sweep(
 ) -> None:
     """Prints the table of a finished sweep, what was left out, and where the files are."""
     rows = read_table(folder / TABLE).to_pylist()
-    metric = strategy.metric if isinstance(strategy, Search) else None
-    console.print(_rows_table(trials, rows, metric))
+    titles: dict[str, str] = {}
+    for trial in trials:
+        titles.update(trial.recipe.model_titles())
+    is_search = isinstance(strategy, Search)
+    _print_rows(console, rows, titles, metric=strategy.metric if is_search else None)
+    if isinstance(strategy, Search):
+        best = _best_trial(trials, rows, strategy)
+        print_named(console, f"best {strategy.metric}", best)
+    _print_files(console, folder)
+
+
+def print_stored_sweep(console: Console, folder: Path) -> None:
+    """Prints what the artifact of a sweep holds, of whose trials nothing else is known."""
+    rows = read_table(folder / TABLE).to_pylist()
+    titles = {BACKDOORED: BACKDOORED_TITLE}
+    for name, defense in DEFENSES.items():
+        titles[name] = defense.title
+    _print_rows(console, rows, titles, metric=None)
+    _print_files(console, folder)
+
+
+def _print_rows(
+    console: Console,
+    rows: Sequence[dict[str, Any]],
+    titles: Mapping[str, str],
+    *,
+    metric: str | None,
+) -> None:
+    """Prints the first rows, and which trials were left out and why."""
+    console.print(_rows_table(rows, titles, metric))
     if len(rows) > _MAX_ROWS:
         console.print(f"the first {_MAX_ROWS} of {len(rows)} trials")
     for row in rows:
         for outcome in ("refused", "stopped"):
             if row[outcome]:
                 print_named(console, f"trial {row['trial']} was {outcome}", row[outcome])
-    if isinstance(strategy, Search):
-        best = _best_trial(trials, rows, strategy)
-        print_named(console, f"best {strategy.metric}", best)
+
+
+def _print_files(console: Console, folder: Path) -> None:
     for name in (TABLE, PAGE):
         print_named(console, name, folder / name)
 
@@ -105,11 +135,8 @@ def _best_trial(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], search:
     return f"{values[number]:.4g} in trial {number} ({trial})"
 
 
-def _model_headings(trials: Sequence[Trial]) -> dict[str, str]:
-    """Returns the headings of the rates of every model that some trial has."""
-    titles: dict[str, str] = {}
-    for trial in trials:
-        titles.update(trial.recipe.model_titles())
+def _model_headings(titles: Mapping[str, str]) -> dict[str, str]:
+    """Returns the headings of the rates of models."""
     headings = {}
     for model, title in titles.items():
         headings[f"{model}_acc"] = "ACC" if model == BACKDOORED else f"{title} ACC"
@@ -119,11 +146,11 @@ def _model_headings(trials: Sequence[Trial]) -> dict[str, str]:
 
 
 def _rows_table(
-    trials: Sequence[Trial], rows: Sequence[dict[str, Any]], metric: str | None
+    rows: Sequence[dict[str, Any]], titles: Mapping[str, str], metric: str | None
 ) -> Table:
     """Returns the rows with those columns that have a number, the metric of a search first."""
-    paths = [path for path, _ in trials[0].changes]
-    headings = {**_SCORE_HEADINGS, **_model_headings(trials)}
+    paths = swept_paths(rows[0])
+    headings = {**_SCORE_HEADINGS, **_model_headings(titles)}
     if metric is not None:
         headings = {metric: metric, **headings}
     columns = []

@@ -15,7 +15,12 @@ from ray_defense.reports.detection import Detection
 from tests.support.command_line import replace_call
 
 COLUMN = {"column": "mirror", "gives_evidence": True, "num_flagged": 3, "agrees": True}
+CANARY = {"family": "sig", "keeps_label": True, "num_planted": 20, "num_found": 7}
+POWER = {"canaries": [CANARY, {**CANARY, "num_planted": 50, "num_found": 50}]}
 DETAILS = {
+    "verdict": "evidence",
+    "labels_suspected": [4],
+    "power": POWER,
     "num_flagged": 3,
     "num_poisoned": {"low": 1, "high": 3},
     "columns": [
@@ -23,14 +28,13 @@ DETAILS = {
         {**COLUMN, "column": "grow", "gives_evidence": False, "reason": "[b]no\x1b[31m seeds"},
     ],
 }
-CANARY = {"family": "sig", "keeps_label": True, "num_planted": 20, "num_found": 7}
 DETECTION = Detection(
     recipe="a\x1b[31mb",
     seed=3,
     verdict="evidence",
     flagged=np.array([1, 5, 8]),
     labels_suspected=(4,),
-    power={"canaries": [CANARY, {**CANARY, "num_planted": 50, "num_found": 50}]},
+    power=POWER,
     counts={"trusted": 2, "flagged": 3, "uncertain": 5},
     files={"verdict.json": f"/s/{'x' * 150}/verdict.json"},
     notes=("[red]doubt",),
@@ -70,7 +74,10 @@ def test_the_first_line_is_the_verdict_and_the_last_ones_are_files(
 def test_other_verdicts_claim_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verdict: Any
 ):
-    quiet = replace(DETECTION, verdict=verdict, labels_suspected=(), power=None)
+    details = {**DETAILS, "verdict": verdict, "labels_suspected": [], "power": None}
+    quiet = replace(
+        DETECTION, verdict=verdict, labels_suspected=(), power=None, details=details
+    )
     lines = shown(monkeypatch, capsys, quiet)
     assert lines[0] == f"verdict: {verdict}"
     assert not any("suspected" in line or "canaries" in line for line in lines)

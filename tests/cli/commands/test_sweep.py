@@ -62,7 +62,13 @@ def test_a_sweep_whose_driver_was_killed_is_resumed_without_redoing_what_is_done
     monkeypatch.undo()
     assert row_times == [row_written_ns, row_written_ns]
     assert probe.stat().st_mtime_ns == trained_ns
+    capsys.readouterr()
     assert main(sweep_words(tmp_path / "b")) == 0
+    finished = capsys.readouterr().out
+    assert main(["show", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out
+    assert "AUROC" in shown
+    assert finished.endswith(shown)
     tables = []
     for name in ("a", "b"):
         (table,) = (tmp_path / name).glob("sweep/*/table.parquet")
