@@ -41,7 +41,7 @@ class FixedPattern(PatternDetector):
     """
 
     name: ClassVar[str] = "fixed_pattern"
-    filters_version: ClassVar[int] = 2
+    filters_version: ClassVar[int] = 3
 
     search: PatternSearch = PatternSearch()
 

@@ -61,7 +61,7 @@ class HandedPattern(PatternDetector):
     """
 
     name: ClassVar[str] = "handed_pattern"
-    filters_version: ClassVar[int] = 3
+    filters_version: ClassVar[int] = 4
 
     search: HandedSearch = HandedSearch()
 

@@ -25,10 +25,10 @@ from ray_defense.detectors.contrast_reader import ContrastReader, num_in_memory
 from ray_defense.detectors.held_out import samples_outside
 from ray_defense.detectors.pattern_turns import (
     FEWEST_HIGHEST,
-    Candidate,
+    Candidates,
     Pattern,
     agreed,
-    follow,
+    follow_to_end,
     scale_and_bias,
     scores_of,
     starts_of,
@@ -106,56 +106,55 @@ class _Searching:
         if len(contrasts_MD) < self.config.fewest:
             return None
         halves = (contrasts_MD[0::2], contrasts_MD[1::2])
-        patterns = []
-        for candidate in self._candidates():
-            patterns.append(agreed(halves, self._mirrored_scores, candidate))
+        patterns = agreed(halves, self._mirrored_scores, self._candidates())
         best = max(patterns, key=lambda pattern: pattern.merit)
         if best.agreement < self.config.min_agreement:
             return None
         standing_out = self.config.min_share * len(halves[0])
         if best.enrichment < max(self.config.min_enrichment, standing_out):
             return None
-        unit_D = follow(contrasts_MD, best.values_D, sparse=best.sparse)
-        return replace(best, values_D=unit_D)
+        return replace(best, values_D=follow_to_end(contrasts_MD, best))
 
     def leave_out(self, pattern: Pattern) -> None:
         """Forgets the images that probably have a pattern."""
-        groups = fit_two_groups(scores_of(self.contrasts_MD, pattern.values_D))
+        (scores_M,) = scores_of(self.contrasts_MD, pattern.values_D[None])
+        groups = fit_two_groups(scores_M)
         if groups is not None:
             others_M = torch.from_numpy(groups.posteriors_M <= 0.5)
             self.contrasts_MD = self.contrasts_MD[others_M.to(self.contrasts_MD.device)]
 
     def standardized(self, pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns filters [2, D] and biases [2] that give mirror images median 0, deviation 1."""
-        scores_M = self._mirrored_scores(pattern.values_D, self.contrasts_MD)
+        (scores_M,) = self._mirrored_scores(pattern.values_D[None], self.contrasts_MD)
         scale, bias = scale_and_bias(scores_M)
         filter_D = scale * pattern.values_D / self.deviation_D
         filters_2D = torch.stack((filter_D, self._mirrored(filter_D)))
         return filters_2D, bias - filters_2D @ self.center_D
 
-    def _candidates(self) -> list[Candidate]:
+    def _candidates(self) -> Candidates:
         """Returns the start, and where the most promising starts have led to by hard turns."""
         mean_D = self.contrasts_MD.mean(0)
         start_D = mean_D - self._mirrored(mean_D)
         key = self.reader.key("exemplars")
         starts_SD = starts_of(self.contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [Candidate(starts_SD[0], sparse) for sparse in (False, True)]
+        candidates = [Candidates.of(starts_SD[:1], sparse=sparse) for sparse in (False, True)]
         for share, sparse in product(self.config.shares, (False, True)):
             fewest = max(FEWEST_HIGHEST, int(share * len(self.contrasts_MD) / 2))
             turned_SD = turn_hard(self.contrasts_MD, starts_SD, share, sparse=sparse)
+            own_SM = scores_of(self.contrasts_MD, turned_SD)
+            mirrored_SM = self._mirrored_scores(turned_SD, self.contrasts_MD)
             enrichments = []
-            for unit_D in turned_SD:
-                own_M = scores_of(self.contrasts_MD, unit_D)
-                mirrored_M = self._mirrored_scores(unit_D, self.contrasts_MD)
+            for own_M, mirrored_M in zip(own_SM, mirrored_SM, strict=True):
                 enrichments.append(enrichment(own_M, mirrored_M, fewest))
-            kept = np.argsort(enrichments, kind="stable")[::-1][: self.config.kept]
-            candidates.extend(Candidate(turned_SD[number], sparse) for number in kept.tolist())
-        return candidates
+            kept = np.argsort(enrichments, kind="stable")[::-1][: self.config.kept].copy()
+            candidates.append(Candidates.of(turned_SD[kept], sparse=sparse))
+        return Candidates.joined(candidates)
 
-    def _mirrored_scores(self, unit_D: torch.Tensor, contrasts_MD: torch.Tensor) -> np.ndarray:
-        """Returns how strongly the mirror images of images have a pattern, float64 [M]."""
-        return scores_of(contrasts_MD, self._mirrored(unit_D))
+    def _mirrored_scores(self, units_SD: torch.Tensor, contrasts_MD: torch.Tensor) -> np.ndarray:
+        """Returns how strongly the mirror images of images have patterns, float64 [S, M]."""
+        return scores_of(contrasts_MD, self._mirrored(units_SD))
 
-    def _mirrored(self, values_D: torch.Tensor) -> torch.Tensor:
-        """Returns values at the places of the mirror image."""
-        return values_D.reshape(-1, *self.rows_and_columns).flip(2).flatten()
+    def _mirrored(self, values: torch.Tensor) -> torch.Tensor:
+        """Returns values, in the last dimension, at the places of the mirror image."""
+        images = values.reshape(*values.shape[:-1], _COLORS, *self.rows_and_columns)
+        return images.flip(-1).flatten(-3)

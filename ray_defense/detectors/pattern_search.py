@@ -21,10 +21,10 @@ from ray_defense.core.random import permutation
 from ray_defense.detectors.contrast_reader import ContrastReader, num_in_memory
 from ray_defense.detectors.held_out import samples_outside
 from ray_defense.detectors.pattern_turns import (
-    Candidate,
+    Candidates,
     Pattern,
     agreed,
-    follow,
+    follow_to_end,
     scale_and_bias,
     scores_of,
     starts_of,
@@ -34,7 +34,7 @@ from ray_defense.detectors.required_models import NetworkInputs
 from ray_defense.execution.protocols import Worker
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.weights import save_tensors
-from ray_defense.scores.two_groups import fit_two_groups
+from ray_defense.scores.two_groups import fit_rows
 from ray_defense.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -123,14 +123,13 @@ class _Searching:
         halves = (contrasts_MD[0::2], contrasts_MD[1::2])
         others_ND = self.pool_ND[torch.from_numpy(self.pool_labels_N != label)]
 
-        def scores_of_others(unit_D: torch.Tensor, _: torch.Tensor) -> np.ndarray:
-            return scores_of(others_ND, unit_D)
+        def scores_of_others(units_SD: torch.Tensor, _: torch.Tensor) -> np.ndarray:
+            return scores_of(others_ND, units_SD)
 
-        patterns = []
-        for candidate in self._candidates(contrasts_MD, start_D, label):
-            patterns.append(agreed(halves, scores_of_others, candidate))
+        candidates = self._candidates(contrasts_MD, start_D, label)
+        patterns = agreed(halves, scores_of_others, candidates)
         best = max(patterns, key=lambda pattern: pattern.merit)
-        unit_D = follow(contrasts_MD, best.values_D, sparse=best.sparse)
+        unit_D = follow_to_end(contrasts_MD, best)
         if float(unit_D @ start_D) < 0:  # the other labels have it, and some of this one do not
             unit_D = -unit_D
         return replace(best, values_D=unit_D)
@@ -142,20 +141,17 @@ class _Searching:
 
     def _candidates(
         self, contrasts_MD: torch.Tensor, start_D: torch.Tensor, label: int
-    ) -> list[Candidate]:
+    ) -> Candidates:
         """Returns the start, and where the most promising starts have led to by hard turns."""
         key = self.reader.key("exemplars", label)
         starts_SD = starts_of(contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [Candidate(starts_SD[0], sparse) for sparse in (False, True)]
+        candidates = [Candidates.of(starts_SD[:1], sparse=sparse) for sparse in (False, True)]
         for share, sparse in product(self.config.shares, (False, True)):
             turned_SD = turn_hard(contrasts_MD, starts_SD, share, sparse=sparse)
-            separations = []
-            for scores_M in (turned_SD @ contrasts_MD.T).double().cpu().numpy():
-                groups = fit_two_groups(scores_M)
-                separations.append(-1.0 if groups is None else groups.separation)
-            kept = np.argsort(separations, kind="stable")[::-1][: self.config.kept]
-            candidates.extend(Candidate(turned_SD[number], sparse) for number in kept.tolist())
-        return candidates
+            separation_S = fit_rows(turned_SD @ contrasts_MD.T).separation_S
+            kept = separation_S.argsort(descending=True, stable=True)[: self.config.kept]
+            candidates.append(Candidates.of(turned_SD[kept], sparse=sparse))
+        return Candidates.joined(candidates)
 
     def _standardized(self, filters_CD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns filters and biases that give the other labels' samples median 0, deviation 1."""

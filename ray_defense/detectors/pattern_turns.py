@@ -8,10 +8,11 @@ those images share by chance, and in both a small trigger is lost. So each start
 ways: as it is, which suits triggers as large as the image, and sparse, with only the values that
 stand out among all others, which suits small ones.
 
-Shapes: M images, D values of local contrast, S starts.
+Shapes: M images, N reference images, D values of local contrast, S starts, K starts that still
+move.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 
 from ray_defense.core.random import permutation
 from ray_defense.scores.enrichment import enrichment
-from ray_defense.scores.two_groups import fit_two_groups
+from ray_defense.scores.two_groups import fit_rows
 
 FEWEST_HIGHEST = 5  # images of a half among the highest scores
 _HARD_TURNS = 5  # by the share that fits best
@@ -31,16 +32,30 @@ _TINY = 1e-12
 _TO_DEVIATION = 1.4826  # from the median absolute deviation, for a normal law
 
 Halves = tuple[torch.Tensor, torch.Tensor]  # standard contrasts [M, D]
-# The reference scores of a pattern [D], which are compared with those of a half [M, D].
+# The reference scores [S, N] of patterns [S, D], which are compared with those of a half [M, D].
 Reference = Callable[[torch.Tensor, torch.Tensor], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """Where a search for a pattern starts, and how it is followed."""
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Where a search for a pattern starts, and how each start is followed."""
 
-    values_D: torch.Tensor  # float32, of length 1
-    sparse: bool
+    values_SD: torch.Tensor  # float32, rows of length 1
+    is_sparse_S: torch.Tensor  # bool
+
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Returns the candidates of all parts."""
+        return cls(
+            torch.cat([part.values_SD for part in parts]),
+            torch.cat([part.is_sparse_S for part in parts]),
+        )
+
+    @classmethod
+    def of(cls, values_SD: torch.Tensor, *, sparse: bool) -> "Candidates":
+        """Returns candidates that are followed in one way."""
+        is_sparse_S = torch.full((len(values_SD),), sparse, device=values_SD.device)
+        return cls(units(values_SD), is_sparse_S)
 
 
 @dataclass(frozen=True)
@@ -74,10 +89,10 @@ def starts_of(
     return units(torch.cat((start_D[None], exemplars_SD)))
 
 
-def scores_of(contrasts_MD: torch.Tensor, unit_D: torch.Tensor) -> np.ndarray:
-    """Returns how strongly images have a pattern, float64 [M]."""
-    scores_M: np.ndarray = (contrasts_MD @ unit_D).double().cpu().numpy()
-    return scores_M
+def scores_of(contrasts_MD: torch.Tensor, units_SD: torch.Tensor) -> np.ndarray:
+    """Returns how strongly images have patterns, float64 [S, M]."""
+    scores_SM: np.ndarray = (units_SD @ contrasts_MD.T).double().cpu().numpy()
+    return scores_SM
 
 
 def only_outstanding(difference_SD: torch.Tensor) -> torch.Tensor:
@@ -103,43 +118,71 @@ def turn_hard(
     return starts_SD
 
 
-def follow(contrasts_MD: torch.Tensor, start_D: torch.Tensor, *, sparse: bool) -> torch.Tensor:
-    """Returns the pattern that a start leads to by soft turns, of length 1.
+def follow(contrasts_MD: torch.Tensor, candidates: Candidates) -> torch.Tensor:
+    """Returns the patterns that starts lead to by soft turns, rows of length 1.
 
-    A sparse turn in which nothing stands out gives 0, and the next one begins with the mean of all
-    images, negated; if the last turn is such a one, so is the pattern.
+    A sparse turn in which nothing stands out ends with the pattern 0.
     """
-    unit_D = units(start_D[None])[0]
+    patterns_SD = candidates.values_SD.clone()
+    moving_K = torch.arange(len(patterns_SD), device=patterns_SD.device)
+    sum_D = contrasts_MD.sum(0)
     for _ in range(_SOFT_TURNS):
-        scores_M = scores_of(contrasts_MD, unit_D)
-        groups = fit_two_groups(scores_M)
-        if groups is None:
-            upper_M = (scores_M > np.quantile(scores_M, 1 - _SHARE_WITHOUT_GROUPS)).astype(float)
-        else:
-            upper_M = groups.posteriors_M
-        weights_M = torch.from_numpy(upper_M).float().to(contrasts_MD.device)
-        above_D = weights_M @ contrasts_MD / weights_M.sum().clamp(min=_TINY)
-        below_D = (1 - weights_M) @ contrasts_MD / (1 - weights_M).sum().clamp(min=_TINY)
-        difference_D = above_D - below_D
-        if sparse:
-            difference_D = only_outstanding(difference_D)
-        before_D = unit_D
-        unit_D = units(difference_D[None])[0]
-        if float(unit_D @ before_D) > _SETTLED:
+        before_KD = patterns_SD[moving_K]
+        upper_KM = _upper_groups(before_KD @ contrasts_MD.T).to(contrasts_MD.dtype)
+        count_K1 = upper_KM.sum(1, keepdim=True)
+        sums_KD = upper_KM @ contrasts_MD
+        above_KD = sums_KD / count_K1.clamp(min=_TINY)
+        below_KD = (sum_D - sums_KD) / (len(contrasts_MD) - count_K1).clamp(min=_TINY)
+        difference_KD = above_KD - below_KD
+        is_sparse_K1 = candidates.is_sparse_S[moving_K, None]
+        after_KD = units(torch.where(is_sparse_K1, only_outstanding(difference_KD), difference_KD))
+        patterns_SD[moving_K] = after_KD
+        settled_K = (after_KD * before_KD).sum(1) > _SETTLED
+        moving_K = moving_K[~settled_K & after_KD.any(1)]
+        if not len(moving_K):
             break
-    return unit_D
+    return patterns_SD
 
 
-def agreed(halves: Halves, reference: Reference, candidate: Candidate) -> Pattern:
-    """Returns what a start leads to in both halves."""
-    sparse = candidate.sparse
-    found = [follow(half_MD, candidate.values_D, sparse=sparse) for half_MD in halves]
+def _upper_groups(scores_KM: torch.Tensor) -> torch.Tensor:
+    """Returns how much each image belongs to the upper group of its row, float64 in [0, 1]."""
+    scores_KM = scores_KM.double()
+    groups = fit_rows(scores_KM)
+    lower_end_K1 = torch.quantile(scores_KM, 1 - _SHARE_WITHOUT_GROUPS, dim=1, keepdim=True)
+    highest_KM = (scores_KM > lower_end_K1).double()
+    return torch.where(groups.is_found_S[:, None], groups.posteriors_SM, highest_KM)
+
+
+def agreed(halves: Halves, reference: Reference, candidates: Candidates) -> list[Pattern]:
+    """Returns what each start leads to in both halves."""
+    found = [follow(half_MD, candidates) for half_MD in halves]
     enrichments = []
-    for unit_D, half_MD in zip(found, reversed(halves), strict=True):
-        own_M = scores_of(half_MD, unit_D)
-        enrichments.append(enrichment(own_M, reference(unit_D, half_MD), FEWEST_HIGHEST))
-    agreement = float(found[0] @ found[1])
-    return Pattern(found[0] + found[1], sparse, agreement, min(enrichments))
+    for units_SD, half_MD in zip(found, reversed(halves), strict=True):
+        own_SM = scores_of(half_MD, units_SD)
+        reference_SN = reference(units_SD, half_MD)
+        enrichments.append(
+            [
+                enrichment(own_M, reference_N, FEWEST_HIGHEST)
+                for own_M, reference_N in zip(own_SM, reference_SN, strict=True)
+            ]
+        )
+    agreement_S = (found[0] * found[1]).sum(1).tolist()
+    patterns = []
+    for number, (agreement, *of_halves) in enumerate(zip(agreement_S, *enrichments, strict=True)):
+        patterns.append(
+            Pattern(
+                found[0][number] + found[1][number],
+                bool(candidates.is_sparse_S[number]),
+                agreement,
+                min(of_halves),
+            )
+        )
+    return patterns
+
+
+def follow_to_end(contrasts_MD: torch.Tensor, pattern: Pattern) -> torch.Tensor:
+    """Returns the pattern of all images, of length 1, that the pattern of the halves leads to."""
+    return follow(contrasts_MD, Candidates.of(pattern.values_D[None], sparse=pattern.sparse))[0]
 
 
 def scale_and_bias(reference_scores: np.ndarray) -> tuple[float, float]:

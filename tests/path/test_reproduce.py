@@ -8,7 +8,10 @@ from ray_defense.cli.main import main
 
 TINY = (
     "source=digits",
+    "source.size=16",
     "source.test_fraction=0.6",
+    "probe.model.width=4",
+    "backdoored.model.width=4",
     "probe.epochs=1",
     "probe.intra_epochs=0",
     "backdoored.epochs=1",

@@ -87,7 +87,9 @@ COMMANDS: dict[str, CommandEntry] = {
         "verify.VERIFY",
     ),
     "runs": CommandEntry("name the runs that a store holds, and what is unfinished", "runs.RUNS"),
-    "show": CommandEntry("say in short what an audit, a run, a detection or a sweep found", "show.SHOW"),
+    "show": CommandEntry(
+        "say in short what an audit, a run, a detection or a sweep found", "show.SHOW"
+    ),
     "compare": CommandEntry(
         "say what two audits or runs differ in, and which samples both flag", "compare.COMPARE"
     ),

@@ -81,8 +81,8 @@ def print_sweep(
     titles: dict[str, str] = {}
     for trial in trials:
         titles.update(trial.recipe.model_titles())
-    is_search = isinstance(strategy, Search)
-    _print_rows(console, rows, titles, metric=strategy.metric if is_search else None)
+    metric = strategy.metric if isinstance(strategy, Search) else None
+    _print_rows(console, rows, titles, metric=metric)
     if isinstance(strategy, Search):
         best = _best_trial(trials, rows, strategy)
         print_named(console, f"best {strategy.metric}", best)

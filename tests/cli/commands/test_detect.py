@@ -75,9 +75,7 @@ def test_other_verdicts_claim_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verdict: Any
 ):
     details = {**DETAILS, "verdict": verdict, "labels_suspected": [], "power": None}
-    quiet = replace(
-        DETECTION, verdict=verdict, labels_suspected=(), power=None, details=details
-    )
+    quiet = replace(DETECTION, verdict=verdict, labels_suspected=(), power=None, details=details)
     lines = shown(monkeypatch, capsys, quiet)
     assert lines[0] == f"verdict: {verdict}"
     assert not any("suspected" in line or "canaries" in line for line in lines)
