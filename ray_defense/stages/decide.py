@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ray_defense.data.suspect_dataset import SuspectDataset
 
 SPLIT = "split"
-VERSION = 2
+VERSION = 3
 DECISION_FILE = "decision.parquet"
 VERDICT_FILE = "verdict.json"
 

@@ -107,13 +107,17 @@ class EvidenceCount:
                 self.flagged_N |= finds_N
 
     def _is_explained(self, name: str) -> bool:
-        """Returns whether patterns have flagged nearly all that another column flags."""
-        if name in self.patterns:
+        """Returns whether patterns have flagged nearly all that another column flags.
+
+        Patterns of labels explain patterns over all labels, and both explain any other column.
+        """
+        if name in self.config.patterns:
             return False
         finds_N = self.finds[name]
         by_patterns_N = np.zeros(self.table.num_samples, bool)
-        for finds in self.patterns.values():
-            by_patterns_N |= finds.flagged_N
+        for other, finds in self.patterns.items():
+            if other in self.config.patterns or name not in self.patterns:
+                by_patterns_N |= finds.flagged_N
         num_explained = int((finds_N & by_patterns_N).sum())
         return num_explained > 0 and num_explained >= self.config.explained_share * finds_N.sum()
 
@@ -212,9 +216,9 @@ class EvidenceCount:
         return False
 
     def _counted(self) -> list[SignFinds | PatternFinds]:
-        """Returns the finds of signs that no pattern explains, and of patterns."""
-        signs = [finds for name, finds in self.signs.items() if not self._is_explained(name)]
-        return [*signs, *self.patterns.values()]
+        """Returns the finds of the signs and patterns that no pattern explains."""
+        finds_by_name = {**self.signs, **self.patterns}
+        return [finds for name, finds in finds_by_name.items() if not self._is_explained(name)]
 
     def flagging_column(self) -> str | None:
         """Returns the column that flagged the most samples, the first of several."""

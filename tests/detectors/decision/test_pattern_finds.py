@@ -1,5 +1,7 @@
 """Patterns of labels: what they flag, at which rate, and when they are evidence."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ray_defense.detectors.decision.evidence import Evidence
@@ -173,3 +175,31 @@ def test_a_pattern_explains_what_signs_find_of_the_same_trigger_and_no_other() -
     table, other_N = signs_and_pattern(150)
     decided = decision.decide(table, "mirror")
     assert np.isin(np.flatnonzero(other_N), decided.positions.flagged).all()
+
+
+def test_a_pattern_of_a_label_explains_one_over_all_labels_and_not_the_other_way_round() -> None:
+    decision = Evidence(
+        antisymmetric=(),
+        patterns=("fixed_pattern",),
+        handed=("handed_pattern",),
+        grown=(),
+        one_sided=(),
+        trusted_by=("fixed_pattern",),
+    )
+    table, poisoned_N = plant(60)
+    for num_others, are_explained in ((10, True), (40, False)):
+        of_handed_N = poisoned_N.copy()
+        of_handed_N[np.flatnonzero(table.labels == 3)[:num_others]] = True
+        columns = {
+            **table.columns,
+            "handed_pattern": of_handed_N.astype(float),
+            "handed_pattern_rarity": np.where(of_handed_N, 1 - 1e-4, 0.5),
+        }
+        decided = decision.decide(replace(table, columns=columns), "fixed_pattern")
+        of_label_N = find(table, PatternRule(0.05, 10, 0.015)).flagged_N
+        expected_N = of_label_N if are_explained else of_label_N | of_handed_N
+        assert np.array_equal(decided.positions.flagged, np.flatnonzero(expected_N))
+        others = np.flatnonzero(of_handed_N & ~of_label_N)
+        assert not np.isin(others, decided.positions.trusted).any()
+        assert decided.verdict is not None
+        assert decided.verdict.labels_suspected == ((2,) if are_explained else (2, 3))
