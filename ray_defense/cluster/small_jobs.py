@@ -8,13 +8,13 @@ import ray
 from ray_defense.cluster.errors import describe_loss, original_error
 from ray_defense.cluster.patience import Patience
 from ray_defense.cluster.resources import gpus_for_each, largest_node_cpus
+from ray_defense.cluster.written_progress import progress_followed, write_progress
 from ray_defense.core.errors import InputError, RayDefenseError, RunError
-from ray_defense.core.progress import report_progress
 from ray_defense.execution.checkpoint import CHECKPOINT
 from ray_defense.execution.device import best_device
 from ray_defense.execution.local import LocalWorker, run_train_job
 from ray_defense.execution.placement import Placement
-from ray_defense.execution.protocols import Backend, TrainJob
+from ray_defense.execution.protocols import Backend, Metrics, TrainJob
 
 MAX_RETRIES = 3  # of a task whose process died: it resumes after the last finished epoch
 _POLL_S = 5.0
@@ -55,20 +55,19 @@ def train_side_by_side(
     waiting = list(references)
     patience = Patience(patience_s)
     checkpoints = _checkpoint_times(jobs)
-    while waiting:
-        finished, waiting = ray.wait(waiting, timeout=_POLL_S)
-        times = _checkpoint_times(jobs)
-        if finished or times != checkpoints:
-            checkpoints = times
-            patience.news()
-        patience.check(jobs[0].artifact.stage, "a process hangs, or no node has room for one")
-        for reference in finished:
-            try:
-                ray.get(reference)
-            except ray.exceptions.RayError as error:
-                errors.append(_error_of(references[reference], error))
-        num_done = len(references) - len(waiting)
-        report_progress(jobs[0].artifact.stage, num_done, len(references))
+    with progress_followed(jobs):
+        while waiting:
+            finished, waiting = ray.wait(waiting, timeout=_POLL_S)
+            times = _checkpoint_times(jobs)
+            if finished or times != checkpoints:
+                checkpoints = times
+                patience.news()
+            patience.check(jobs[0].artifact.stage, "a process hangs, or no node has room for one")
+            for reference in finished:
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    errors.append(_error_of(references[reference], error))
     if errors:
         own = [failure for failure in errors if isinstance(failure, RayDefenseError)]
         raise (own or errors)[0]
@@ -97,6 +96,13 @@ def _checkpoint_times(jobs: Sequence[TrainJob[Any]]) -> list[int]:
     return times
 
 
+class _Worker(LocalWorker):
+    """The only worker of a job, in a process whose progress the driver follows."""
+
+    def report_epoch(self, number: int, metrics: Metrics) -> None:
+        write_progress(self.artifact, number, metrics)
+
+
 def _run_alone(job: TrainJob[Any], backend: Backend) -> None:
-    worker = LocalWorker(job.artifact, job.num_epochs, best_device(), backend)
+    worker = _Worker(job.artifact, job.num_epochs, best_device(), backend)
     run_train_job(worker, job)

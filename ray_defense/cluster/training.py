@@ -3,12 +3,8 @@
 Checkpoints are our own files in the scratch directories of the artifacts.
 """
 
-import contextlib
-import contextvars
-import json
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +20,8 @@ from ray_defense.cluster.errors import describe_loss, ray_errors_told
 from ray_defense.cluster.patience import Patience, Watchdog
 from ray_defense.cluster.resources import cpu_slots, gpus_for_each, largest_node_cpus
 from ray_defense.cluster.signal_handlers import kept_signal_handlers
+from ray_defense.cluster.written_progress import progress_followed, write_progress
 from ray_defense.core.errors import InputError, RayDefenseError, RunError
-from ray_defense.core.files import read_json, write_json
-from ray_defense.core.progress import report_progress
 from ray_defense.core.sealed import read_sealed_json, write_sealed_json
 from ray_defense.execution.checkpoint import load_checkpoint, save_checkpoint
 from ray_defense.execution.local import run_train_job
@@ -36,7 +31,6 @@ from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.store.artifacts import Artifact
 
 MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
-_PROGRESS = "progress.json"
 _ERROR = "error.json"
 
 
@@ -74,8 +68,7 @@ class RayWorker:
 
     def report_epoch(self, number: int, metrics: Metrics) -> None:
         if self.rank == 0:
-            progress = {"epoch": number, "metrics": metrics}
-            write_json(self.artifact.scratch / _PROGRESS, progress)
+            write_progress(self.artifact, number, metrics)
         self._on_epoch_end()
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -158,7 +151,7 @@ def train_in_group(
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    with _progress_followed(jobs), kept_signal_handlers(), ray_errors_told(first.stage):
+    with progress_followed(jobs), kept_signal_handlers(), ray_errors_told(first.stage):
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
@@ -197,38 +190,4 @@ def _check_room(group: WorkerGroup, stage: str, placement: Placement) -> None:
             f"{stage} wants {group.num_workers} workers of {group.cpus_per_worker} CPUs and the "
             f"cluster has room for {slots}: lower workers.num_workers, which changes the result, "
             "or add nodes"
-        )
-
-
-@contextlib.contextmanager
-def _progress_followed(jobs: Sequence[TrainJob[Any]]) -> Iterator[None]:
-    """Reports the progress that workers write, from a thread, as long as the body runs."""
-    done = threading.Event()
-
-    for job in jobs:
-        report_progress(job.artifact.stage, 0, job.num_epochs)
-
-    def follow() -> None:
-        while not done.wait(0.5):
-            for job in jobs:
-                _report_written_progress(job)
-        for job in jobs:
-            if job.artifact.exists:
-                report_progress(job.artifact.stage, job.num_epochs, job.num_epochs)
-
-    run_in_context = contextvars.copy_context().run
-    thread = threading.Thread(target=run_in_context, args=(follow,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _report_written_progress(job: TrainJob[Any]) -> None:
-    with contextlib.suppress(OSError, json.JSONDecodeError):
-        progress = read_json(job.artifact.scratch / _PROGRESS)
-        report_progress(
-            job.artifact.stage, progress["epoch"], job.num_epochs, metrics=progress["metrics"]
         )

@@ -61,7 +61,10 @@ class FunctionWork:
 
 @dataclass(frozen=True)
 class TrainingWork:
-    """An artifact that a training job makes; jobs that are ready together share a worker group."""
+    """An artifact that a training job makes; jobs that are ready together share a worker group.
+
+    It is how defenses are trained, and models that several workers train.
+    """
 
     job: TrainJob[Any]
     bundle: str = "training"
@@ -81,6 +84,11 @@ class SmallTrainingWork:
 
     def make(self, steps: Sequence[Step], executor: Executor) -> None:
         executor.train_side_by_side([training_job(step) for step in steps])
+
+
+def work_of_job(job: TrainJob[Any]) -> TrainingWork | SmallTrainingWork:
+    """Returns how a model is trained: by a group of workers, or side by side with others by one."""
+    return TrainingWork(job) if job.workers.num_workers > 1 else SmallTrainingWork(job)
 
 
 def training_job(step: Step) -> TrainJob[Any]:

@@ -4,7 +4,7 @@ Source: Algorithm 4, step 2.
 """
 
 from ray_defense.execution.protocols import TrainJob, Worker
-from ray_defense.execution.steps import Step, TrainingWork
+from ray_defense.execution.steps import Step, work_of_job
 from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
 from ray_defense.training.settings import SupervisedConfig, SupervisedInputs
@@ -46,7 +46,7 @@ def classifier_step(
         workers=config.workers,
         num_epochs=config.epochs,
     )
-    return Step(artifact, needs=(dataset,), work=TrainingWork(job))
+    return Step(artifact, needs=(dataset,), work=work_of_job(job))
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: SupervisedInputs) -> None:

@@ -2,7 +2,7 @@
 
 from ray_defense.detectors.probe import ProbeConfig, ProbeInputs
 from ray_defense.execution.protocols import TrainJob, Worker
-from ray_defense.execution.steps import Step, TrainingWork
+from ray_defense.execution.steps import Step, work_of_job
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.stages.context import PlanContext
 from ray_defense.store.artifacts import Artifact
@@ -40,7 +40,7 @@ def probe_step(
         workers=config.workers,
         num_epochs=config.num_epochs,
     )
-    return Step(artifact, needs=tuple(needs.values()), work=TrainingWork(job))
+    return Step(artifact, needs=tuple(needs.values()), work=work_of_job(job))
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: ProbeInputs) -> None:

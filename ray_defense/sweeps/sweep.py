@@ -335,7 +335,7 @@ def _largest_group(plan: Plan) -> WorkerGroup:
     """Returns a group of workers that is enough for every training stage of a plan."""
     groups = []
     for step in plan.steps("defended").values():
-        if isinstance(step.work, TrainingWork):
+        if isinstance(step.work, TrainingWork | SmallTrainingWork):
             groups.append(training_job(step).workers)
     num_workers = max(group.num_workers for group in groups)
     cpus_per_worker = max(group.cpus_per_worker for group in groups)

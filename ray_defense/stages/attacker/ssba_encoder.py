@@ -10,7 +10,7 @@ from ray_defense.attacks.error_correction import message_length
 from ray_defense.core.checks import check_at_least, check_in_range
 from ray_defense.core.errors import InputError
 from ray_defense.execution.protocols import TrainJob, Worker
-from ray_defense.execution.steps import Step, TrainingWork
+from ray_defense.execution.steps import Step, work_of_job
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.models.steganography import Steganography
 from ray_defense.stages.attacker.prepared_attack import AttackAsset
@@ -83,7 +83,7 @@ def ssba_encoder_step(config: SsbaEncoderConfig, clean: Step, context: PlanConte
         workers=config.workers,
         num_epochs=config.epochs,
     )
-    return Step(artifact, needs=(clean,), work=TrainingWork(job))
+    return Step(artifact, needs=(clean,), work=work_of_job(job))
 
 
 def _train(worker: Worker, artifact: Artifact, inputs: SsbaEncoderInputs) -> None:
