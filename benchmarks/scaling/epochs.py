@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.scaling.datasets import PlannedDataset
 from benchmarks.scaling.inputs import assumed, measured
 from benchmarks.scaling.stages import TrainingStage
+from ray_defense.training.loop import CHECKPOINT_INTERVAL_S, SMALL_CHECKPOINT_BYTES
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class EpochCost:
     first_read_bytes: float  # before the first epoch, by all GPUs
     reduced_bytes: float  # that a GPU sends in a step: gradients
     gathered_bytes: float  # that a GPU sends in a step: features and labels
-    checkpoint_bytes: int
+    written_bytes: float  # by rank 0: checkpoints, an epoch's part of them, and what else it keeps
     seconds: dict[str, float]  # by what they go into
 
     @property
@@ -48,7 +49,6 @@ def epoch_cost(data: PlannedDataset, stage: TrainingStage, num_gpus: int) -> Epo
     gathered = 3 * ring_fraction * batch_size * stage.gathered_bytes
     gathered += ring_fraction * batch_size * stage.plain_gathered_bytes
     streamed = _streamed_samples(data, stage, num_gpus)
-    checkpoint = checkpoint_bytes(stage) + stage.kept_bytes
     gpu_s = _gpu_seconds(stage, steps_of_passes, num_gpus)
     step_floor_s = assumed("step_s") * sum(steps_of_passes)
     is_gpu_bound = gpu_s > step_floor_s
@@ -58,15 +58,17 @@ def epoch_cost(data: PlannedDataset, stage: TrainingStage, num_gpus: int) -> Epo
         "JPEG decode": streamed / num_gpus / measured("decode_rate") if data.is_jpeg else 0.0,
         "disk": streamed * data.stored_bytes / assumed("disk"),
         "network": num_training_steps * (reduced + gathered) / _network_rate(num_gpus),
-        "checkpoint": checkpoint / min(measured("checkpoint_rate"), assumed("disk")),
     }
+    written = checkpoint_bytes(stage) * _checkpoints_an_epoch(stage, sum(seconds.values()))
+    written += stage.kept_bytes
+    seconds["checkpoint"] = written / min(measured("checkpoint_rate"), assumed("disk"))
     return EpochCost(
         num_steps=num_training_steps,
         read_bytes=streamed * data.stored_bytes,
         first_read_bytes=num_gpus * _resident_samples(data, stage) * data.stored_bytes,
         reduced_bytes=reduced,
         gathered_bytes=gathered,
-        checkpoint_bytes=checkpoint,
+        written_bytes=written,
         seconds=seconds,
     )
 
@@ -76,6 +78,13 @@ def checkpoint_bytes(stage: TrainingStage) -> int:
     network = stage.network
     num_numbers = network.num_parameters + stage.num_momenta * network.num_trained
     return 4 * num_numbers + network.buffer_bytes
+
+
+def _checkpoints_an_epoch(stage: TrainingStage, epoch_s: float) -> float:
+    """Returns how many checkpoints an epoch of so many seconds has, on average."""
+    if checkpoint_bytes(stage) <= SMALL_CHECKPOINT_BYTES:
+        return 1.0
+    return min(1.0, epoch_s / CHECKPOINT_INTERVAL_S)
 
 
 def stage_seconds(data: PlannedDataset, stage: TrainingStage, num_gpus: int) -> float:

@@ -29,7 +29,7 @@ def training_table(data: PlannedDataset) -> Table:
         "read, MB/s",
         "gradients a step, MB",
         "gathered a step, MB",
-        "checkpoint an epoch, MB",
+        "written an epoch, MB",
         "epoch, s",
         "stage, s",
         "quicker",
@@ -64,7 +64,7 @@ def _training_row(data: PlannedDataset, stage: TrainingStage, num_gpus: int) -> 
         f"{cost.read_bytes / cost.total_s / MB:,.0f}",
         f"{cost.reduced_bytes / MB:.1f}",
         f"{cost.gathered_bytes / MB:.2f}",
-        f"{cost.checkpoint_bytes / MB:.0f}",
+        f"{cost.written_bytes / MB:.1f}",
         f"{cost.total_s:.2f}",
         f"{whole_s:,.0f}",
         f"{alone_s / whole_s:.1f}",
@@ -190,7 +190,7 @@ def whole_runs_table() -> Table:
     written_bytes = 0
     for stage in training_stages(data):
         alone_s += stage_seconds(data, stage, 1)
-        written_bytes += stage.num_epochs * epoch_cost(data, stage, 1).checkpoint_bytes
+        written_bytes += stage.num_epochs * epoch_cost(data, stage, 1).written_bytes
     rows = []
     for num_gpus in NUM_GPUS:
         num_running = min(num_gpus, _NUM_TRIALS)

@@ -1,7 +1,8 @@
-"""The epoch loop: epochs run in order, checkpointed after each, resumed after the last one."""
+"""The epoch loop: epochs run in order, are checkpointed, and resumed after the last checkpoint."""
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -9,6 +10,9 @@ import torch
 
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.execution.protocols import Metrics, Worker
+
+SMALL_CHECKPOINT_BYTES = 8 << 20  # written after every epoch
+CHECKPOINT_INTERVAL_S = 60.0  # between larger ones, at least; the last epoch has one, too
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -28,6 +32,10 @@ def run_epochs(
 ) -> list[Metrics]:
     """Runs every epoch that is not yet in the checkpoint.
 
+    A checkpoint of up to 8 MiB is written after every epoch. Writing a larger one may take as long
+    as an epoch of a fast GPU, so it is written once a minute and after the last epoch. A run that
+    is killed does the epochs of that minute again, to the same bits.
+
     Args:
         worker: This training process.
         parts: What a checkpoint holds, by name.
@@ -42,6 +50,7 @@ def run_epochs(
         RunError: If a metric is not finite; no checkpoint of that epoch is kept.
     """
     history = _restore(worker, parts)
+    written_s = time.monotonic()
     for position in range(len(history), len(epochs)):
         metrics = epochs[position]()
         broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
@@ -51,12 +60,27 @@ def run_epochs(
                 "lower the learning rate and run again"
             )
         history.append(metrics)
+        is_last = position + 1 == len(epochs)
+        is_due = time.monotonic() - written_s >= CHECKPOINT_INTERVAL_S
         if worker.rank == 0:
             states = {name: part.state_dict() for name, part in parts.items()}
-            checkpoint = {"parts": states, "history": history, "device": worker.device.type}
-            worker.save(checkpoint)
+            if is_last or is_due or num_bytes(states) <= SMALL_CHECKPOINT_BYTES:
+                checkpoint = {"parts": states, "history": history, "device": worker.device.type}
+                worker.save(checkpoint)
+                written_s = time.monotonic()
         worker.report_epoch(position + 1, metrics)
     return history
+
+
+def num_bytes(state: Any) -> int:
+    """Returns the bytes of all tensors in nested dictionaries, lists and tuples."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    if isinstance(state, Mapping):
+        return sum(map(num_bytes, state.values()))
+    if isinstance(state, list | tuple):
+        return sum(map(num_bytes, state))
+    return 0
 
 
 def _restore(worker: Worker, parts: Mapping[str, Stateful]) -> list[Metrics]:

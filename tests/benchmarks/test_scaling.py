@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.documents import load_result
 from benchmarks.scaling.datasets import PlannedDataset, cifar10, imagenet200
-from benchmarks.scaling.epochs import epoch_cost
+from benchmarks.scaling.epochs import checkpoint_bytes, epoch_cost
 from benchmarks.scaling.stages import training_stages
 from ray_defense.data.suspect_dataset import SuspectDataset, write_manifest, write_shard
 from ray_defense.data.training_set import TrainingSet, WorkerShare
@@ -89,8 +89,14 @@ def test_scoring_has_the_blocks_of_the_plan(data: PlannedDataset) -> None:
 def test_a_checkpoint_has_the_bytes_of_the_measured_one() -> None:
     stages = {stage.name: stage for stage in training_stages(cifar10())}
     measured_bytes = load_result("scaling/constants.json")["checkpoint"]["bytes"]
-    cost = epoch_cost(cifar10(), stages["backdoored"], 1)
-    assert cost.checkpoint_bytes == pytest.approx(measured_bytes, rel=2e-3)
+    assert checkpoint_bytes(stages["backdoored"]) == pytest.approx(measured_bytes, rel=2e-3)
+
+
+def test_a_large_checkpoint_is_written_once_a_minute() -> None:
+    (stage,) = [stage for stage in training_stages(cifar10()) if stage.name == "backdoored"]
+    cost = epoch_cost(cifar10(), stage, 1)
+    without_s = cost.total_s - cost.seconds["checkpoint"]
+    assert cost.written_bytes * 60 == pytest.approx(checkpoint_bytes(stage) * without_s)
 
 
 @pytest.mark.parametrize("data", [cifar10(), imagenet200()], ids=lambda data: data.name)

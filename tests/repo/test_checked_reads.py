@@ -45,7 +45,7 @@ READERS = {
         "store/verify.py",
     },
     # Progress, which is shown and nothing else.
-    "read_json": {"cluster/training.py"},
+    "read_json": {"cluster/written_progress.py"},
     "load_model": {
         "defenses/protocol.py",
         "detectors/clean_unlearning.py",

@@ -8,6 +8,7 @@ import torch
 
 from ray_defense.core.errors import InputError, RunError
 from ray_defense.core.progress import ProgressEvent, listening
+from ray_defense.training import loop
 from ray_defense.training.loop import RunningMean, run_epochs
 from tests.support.model_inputs import have_equal_weights
 from tests.support.small_training import SmallTraining, make_net, make_worker
@@ -48,6 +49,57 @@ def test_an_infinite_loss_is_a_broken_metric(tmp_path):
     with pytest.raises(RunError, match="inf"):
         run_epochs(make_worker(tmp_path), {}, epochs)
     assert make_worker(tmp_path).load() is None
+
+
+@pytest.mark.parametrize(
+    ("num_values", "seconds_an_epoch", "checkpointed"),
+    [
+        (1_000_000, 1.0, [1, 2, 3, 4, 5]),  # 8 MB with the momentum: small
+        (1_100_000, 1.0, [5]),
+        (1_100_000, 25.0, [3, 5]),
+        (1_100_000, 70.0, [1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_large_checkpoint_is_written_once_a_minute_and_at_the_end(
+    tmp_path, monkeypatch, num_values, seconds_an_epoch, checkpointed
+):
+    now_s = [100.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now_s[0])
+    parts = {"first": Fixed(num_values), "second": Fixed(num_values)}
+    worker = make_worker(tmp_path)
+    saved = []
+    monkeypatch.setattr(worker, "save", lambda state: saved.append(len(state["history"])))
+
+    def run_epoch():
+        now_s[0] += seconds_an_epoch
+        return {"loss": 1.0}
+
+    run_epochs(worker, parts, [run_epoch] * 5)
+    assert saved == checkpointed
+
+
+def test_a_large_model_that_is_killed_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SMALL_CHECKPOINT_BYTES", 0)
+    whole = SmallTraining(tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        SmallTraining(tmp_path / "killed", 3).run()
+    assert make_worker(tmp_path / "killed").load() is None
+    resumed = SmallTraining(tmp_path / "killed")
+    assert have_equal_weights(resumed.run(), whole)
+    assert resumed.finished_epochs == list(range(6))
+
+
+class Fixed:
+    """A part of a training with so many float32 values, which no epoch changes."""
+
+    def __init__(self, num_values):
+        self.values = torch.zeros(num_values)
+
+    def state_dict(self):
+        return {"groups": [{"values": self.values, "name": "fixed"}]}
+
+    def load_state_dict(self, state_dict):
+        raise AssertionError("nothing is resumed here")
 
 
 def test_progress_is_reported_after_every_epoch(tmp_path):
