@@ -46,6 +46,8 @@ ROUNDS = {
     "round6_asymmetric": detection.BOTH_PATTERNS,
     "round7_development": detection.BOTH_PATTERNS,
     "round7_confirmation": detection.BOTH_PATTERNS,
+    "round8_development": detection.BOTH_PATTERNS,
+    "round8_confirmation": detection.BOTH_PATTERNS,
     "resnet18": detection.FIRST_ROUND,
 }
 RESULT_TABLES: Tables = {

@@ -17,7 +17,7 @@ from tests.support.faults import store_hashes
 
 CALLS = [
     "ingest",
-    "train probe, backdoored",
+    "train_side_by_side probe, backdoored",
     "run_blocks evidence",
     "train d_br, d_st",
     "map",

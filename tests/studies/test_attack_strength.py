@@ -41,15 +41,15 @@ class TooLarge(BadNets):
 
 
 class CountingExecutor(LocalExecutor):
-    """Notes how many jobs each call of `train` was given."""
+    """Notes how many jobs each call of `train_side_by_side` was given."""
 
     def __init__(self):
         super().__init__("numpy")
         self.bundles = []
 
-    def train(self, jobs):
+    def train_side_by_side(self, jobs):
         self.bundles.append(len(jobs))
-        super().train(jobs)
+        super().train_side_by_side(jobs)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Measured:
 
     rows: tuple[AttackStrength, ...]
     store: Store
-    bundles: list[int]  # jobs of each call of `train`
+    bundles: list[int]  # jobs of each call of `train_side_by_side`
     kept: dict[str, Any]  # what `attacks.json` then held
 
 

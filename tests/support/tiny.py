@@ -26,13 +26,14 @@ from ray_defense.training.settings import Sgd, SupervisedConfig
 from ray_defense.transforms.contrastive import Contrastive
 from ray_defense.transforms.crop import Crop
 
+SIZE = 16  # pixels of a side
 STAGES = ("ingest", "probe", "evidence", "split", "backdoored", "d_br", "d_st")
 
 
 def write_digits(folder: Path, num_train: int = 256, num_test: int = 64) -> None:
     """Writes digits as `{train,test}.parquet` of PNG bytes."""
     for split, count in (("train", num_train), ("test", num_test)):
-        batch = Digits().read(split, 0, count)
+        batch = Digits(size=SIZE).read(split, 0, count)
         images = [png_bytes(image) for image in batch.images]
         table = pa.table({"image": images, "label": batch.labels})
         pq.write_table(table, folder / f"{split}.parquet")
@@ -66,7 +67,7 @@ def recipe(folder: Path, num_workers: int = 1) -> Recipe:
     )
     return Recipe(
         name="tiny",
-        source=Parquet(path=str(folder), num_classes=10),
+        source=Parquet(path=str(folder), size=SIZE, num_classes=10),
         attack=BadNets(),
         attacker=AttackerConfig(
             surrogate=classifier, encoder=SsbaEncoderConfig(epochs=1, workers=workers)
