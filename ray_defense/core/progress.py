@@ -4,12 +4,14 @@ import contextlib
 import contextvars
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 _logger = logging.getLogger("ray_defense")
+_one_at_a_time = threading.RLock()  # events of several threads
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def report_progress(
     _logger.log(level, "%s: %d of %d%s", task, num_done, num_total, f", {note}" if note else "")
     listener = _listener.get()
     if listener is not None:
-        listener(event)
+        with _one_at_a_time:
+            listener(event)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ray_defense.execution.protocols import (
     TrialsJob,
     Worker,
 )
+from ray_defense.execution.side_by_side import run_side_by_side, slots_of_this_process
 from ray_defense.store.artifacts import Artifact
 
 EpochListener = Callable[[str, int, Metrics], None]  # stage, number of the epoch from 1, metrics
@@ -103,8 +105,27 @@ def run_train_job(worker: Worker, job: TrainJob[Any]) -> None:
         job.artifact.publish(seconds, checkpoint_bytes(job.artifact.scratch))
 
 
+def _train_in_threads(
+    train: Callable[[int], None], jobs: Sequence[TrainJob[Any]], num_threads: int
+) -> None:
+    """Calls `train` with the number of each job, so many at a time."""
+    cpus_of_each = jobs[0].workers.cpus_per_worker
+
+    def train_in_thread(number: int) -> None:
+        # A job leaves torch's number of threads as it was, and part of it holds for all threads.
+        torch.set_num_threads(cpus_of_each)
+        train(number)
+
+    with torch_threads(cpus_of_each):
+        calls = [partial(train_in_thread, number) for number in range(len(jobs))]
+        run_side_by_side(calls, num_threads)
+
+
 class LocalExecutor:
-    """Runs everything in this process, in order (see `protocols.Executor`)."""
+    """Runs everything in this process (see `protocols.Executor`).
+
+    All is done in order, but for jobs side by side, which have threads of their own.
+    """
 
     name = "local"
 
@@ -149,14 +170,30 @@ class LocalExecutor:
             run_train_job(worker, job)
 
     def train_side_by_side(self, jobs: Sequence[TrainJob[Any]]) -> None:
-        errors = []
-        for job in jobs:
+        errors: dict[int, RayDefenseError] = {}
+
+        def train(number: int) -> None:
             try:
-                self.train([job])
+                self.train(jobs[number : number + 1])
             except RayDefenseError as error:
-                errors.append(error)
+                errors[number] = error
+
+        num_threads = self._num_threads(jobs)
+        if num_threads == 1:
+            for number in range(len(jobs)):
+                train(number)
+        else:
+            _train_in_threads(train, jobs, num_threads)
         if errors:
-            raise errors[0]
+            raise errors[min(errors)]
+
+    def _num_threads(self, jobs: Sequence[TrainJob[Any]]) -> int:
+        """Returns how many jobs run at a time: one on a GPU, in a trial, and while FFCV reads."""
+        cpus = {job.workers.cpus_per_worker for job in jobs}
+        is_alone = self.device.type != "cpu" or self._on_epoch_end is not None
+        if is_alone or self.backend == "ffcv" or len(cpus) != 1 or len(jobs) == 1:
+            return 1
+        return slots_of_this_process(*cpus)
 
     def run_blocks(self, job: BlockJob[Any, Any]) -> None:
         missing = job.missing_blocks()

@@ -1,5 +1,6 @@
 """Initial weights as a function of a seed; torch's global generators stay as they were."""
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,10 +13,12 @@ from ray_defense.models.protocol import Model
 
 Module = TypeVar("Module", bound=nn.Module)
 
+_of_global_generator = threading.Lock()
+
 
 def build_seeded(build: Callable[[], Module], seed: int) -> Module:
     """Returns `build()`, made on the CPU with torch's global generator at `seed`, in [0, 2^64)."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with _of_global_generator, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # torch.manual_seed would reseed the accelerators too.
         torch.default_generator.manual_seed(seed)
         return build()

@@ -1,5 +1,6 @@
 """The executor in this process: jobs, blocks and trials in order, one worker, one error."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,6 +89,32 @@ def test_jobs_side_by_side_all_run_before_the_first_error_is_raised(tmp_path):
         local_executor().train_side_by_side(jobs)
     assert runs == ["a", "b", "c", "d"]
     assert [job.artifact.exists for job in jobs] == [True, False, True, False]
+
+
+def test_jobs_side_by_side_run_at_once_and_leave_torch_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("ray_defense.execution.local.slots_of_this_process", lambda cpus: 2)
+    barrier = threading.Barrier(2)
+    threads: list[int] = []
+
+    def meet(worker: Worker, artifact: Artifact, inputs: list[str]) -> None:
+        barrier.wait(60)
+        threads.append(torch.get_num_threads())
+        note_run(worker, artifact, inputs)
+        barrier.wait(60)
+
+    before = torch.get_num_threads()
+    runs: list[str] = []
+    jobs = make_jobs(tmp_path, {"a": meet, "b": meet}, runs)
+    local_executor().train_side_by_side(jobs)
+    assert sorted(runs) == ["a", "b"]
+    assert all(job.artifact.exists for job in jobs)
+    assert threads == [1, 1]
+    assert torch.get_num_threads() == before
+    runs.clear()
+    failing = make_jobs(tmp_path / "failing", {"a": fail, "b": note_run, "c": fail}, runs)
+    with pytest.raises(RunError, match="a failed"):
+        local_executor().train_side_by_side(failing)
+    assert "b" in runs
 
 
 def test_jobs_in_a_group_end_at_the_first_error(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,9 @@ import ray_defense
 from ray_defense.attacks.badnets import BadNets
 from ray_defense.cli.main import main
 from ray_defense.detectors.decision.evidence import Evidence
+from ray_defense.detectors.fixed_pattern import FixedPattern
 from ray_defense.detectors.mirror import Mirror
+from ray_defense.detectors.pattern_detector import PatternSearch
 from ray_defense.detectors.symmetry import SymmetryTraining
 from ray_defense.exports.comparison import compare_runs
 from ray_defense.models.small_resnet_coordinates import SmallResNetCoordinates
@@ -91,6 +94,23 @@ def test_canaries_say_what_the_same_detectors_would_have_found(counting: Recipe,
     assert alone.power is None
     for name, column in alone.columns.items():  # canaries reach nothing but the power
         assert np.array_equal(column, detection.columns[name])
+
+
+def test_networks_that_train_side_by_side_give_the_same_evidence(
+    counting: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    training = SymmetryTraining(SmallResNetCoordinates(width=8), steps=4, folds=3)
+    detectors = (Mirror(training), FixedPattern(PatternSearch(exemplars=4)))
+    patterned = replace(counting, detect=replace(counting.detect, detectors=detectors))
+    files = []
+    for num_slots in (1, 3):
+        monkeypatch.setattr(
+            "ray_defense.execution.local.slots_of_this_process", partial(max, num_slots)
+        )
+        store = tmp_path / str(num_slots)
+        detection = ray_defense.detect(patterned, store=store, backend="numpy")
+        files.append(Path(detection.files["evidence.parquet"]).read_bytes())
+    assert files[0] == files[1]
 
 
 def test_a_run_without_finds_trains_its_defenses_and_says_so(counting: Recipe, tmp_path: Path):

@@ -217,7 +217,7 @@ class EvidenceCount:
 
     def _counted(self) -> list[SignFinds | PatternFinds]:
         """Returns the finds of the signs and patterns that no pattern explains."""
-        finds_by_name = {**self.signs, **self.patterns}
+        finds_by_name: dict[str, SignFinds | PatternFinds] = {**self.signs, **self.patterns}
         return [finds for name, finds in finds_by_name.items() if not self._is_explained(name)]
 
     def flagging_column(self) -> str | None:
