@@ -21,6 +21,7 @@ from benchmarks.tables import (
     first_answers,
     gpu,
     house,
+    reproduced,
     runs,
 )
 from benchmarks.tables.attack_figure import attack_figure
@@ -50,6 +51,7 @@ ROUNDS = {
     "round8_confirmation": detection.BOTH_PATTERNS,
     "resnet18": detection.FIRST_ROUND,
 }
+REPRODUCED = ("fig3",)  # the tables and figures of the paper that were run
 RESULT_TABLES: Tables = {
     "demo": runs.demo_table,
     "digits": lambda: runs.runs_table("digits_badnets"),
@@ -70,6 +72,7 @@ RESULT_TABLES: Tables = {
     **{name: partial(detection.detection_table, name, shown) for name, shown in ROUNDS.items()},
     "clean_sets": clean_sets.clean_sets_table,
     "defenses": defenses.defenses_table,
+    **{f"reproduced_{name}": partial(reproduced.reproduced_table, name) for name in REPRODUCED},
     "audit": detection.audit_table,
     "bounds": bounds.bounds_table,
     "parity": gpu.parity_table,
