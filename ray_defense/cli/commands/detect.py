@@ -30,21 +30,9 @@ class DetectCommand:
             from ray_defense import api
 
             detection = api.detect(config, **work.where())
-        from ray_defense.cli.output import print_named, stdout_console
-        from ray_defense.cli.tables.detection_table import detection_table
+        from ray_defense.cli.tables.detection_table import print_detection
 
-        console = stdout_console()
-        console.print(
-            detection_table(
-                detection.recipe,
-                detection.seed,
-                counts=detection.counts,
-                details=detection.details,
-                notes=detection.notes,
-            )
-        )
-        for name, path in detection.files.items():
-            print_named(console, name, path)
+        print_detection(detection.recipe, detection)
         return 0
 
 

@@ -47,28 +47,17 @@ def _print_audit(audit: "AuditFolder") -> None:
 
 def _print_run(run: "StoredRun") -> None:
     """Prints what a detection or a sweep found."""
-    from ray_defense.cli.output import print_named, stdout_console
-    from ray_defense.cli.tables.detection_table import detection_table
+    from ray_defense.cli.output import stdout_console
+    from ray_defense.cli.tables.detection_table import print_detection
     from ray_defense.cli.tables.sweep_table import print_stored_sweep
     from ray_defense.exports.finished_detection import read_detection
     from ray_defense.sweeps.sweep import SWEEP
 
-    console = stdout_console()
     if run.path.parent.name == SWEEP:
-        print_stored_sweep(console, run.path)
+        print_stored_sweep(stdout_console(), run.path)
         return
     detection = read_detection(run.path)
-    console.print(
-        detection_table(
-            detection.name,
-            detection.seed,
-            counts=detection.counts,
-            details=detection.details,
-            notes=detection.notes,
-        )
-    )
-    for name, path in detection.files.items():
-        print_named(console, name, path)
+    print_detection(detection.name, detection)
 
 
 def audit_lines(audit: "AuditFolder") -> list[str]:

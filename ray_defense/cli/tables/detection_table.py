@@ -1,44 +1,68 @@
 """What detection says, as lines and a table: the verdict, the counts, the columns, the notes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ray_defense.cli.output import print_named, stdout_console
 from ray_defense.cli.tables.run_table import warning_lines
 from ray_defense.cli.tables.verdict_line import verdict_line
 from ray_defense.core.escape_unprintable import escape_unprintable
 
 
-def detection_table(
-    name: str,
-    seed: int | None,
-    *,
-    counts: Mapping[str, int],
-    details: Mapping[str, Any],
-    notes: Sequence[str],
-) -> RenderableType:
-    """Returns the verdict, the counts, what the columns of the evidence say, and the notes.
+class Detected(Protocol):
+    """What a detection found, just now or in a store."""
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the detection; None where it is not known."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The samples of each part of the split."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The content of `verdict.json`; empty for a decision without a verdict."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader should doubt."""
+
+    @property
+    def files(self) -> Mapping[str, str | Path]:
+        """The path of each file, by its name."""
+
+
+def print_detection(name: str, detected: Detected) -> None:
+    """Prints the verdict, the counts, what the columns of the evidence say, notes, and files.
 
     Args:
         name: What was looked at.
-        seed: Of the detection; None where it is not known.
-        counts: Samples of each part of the split.
-        details: The content of `verdict.json`; empty for a decision without a verdict.
-        notes: What a reader should doubt.
+        detected: What was found.
     """
-    parts_of_split = ", ".join(f"{count} {part}" for part, count in counts.items())
-    seed_text = "" if seed is None else f", seed {seed}"
+    console = stdout_console()
+    console.print(_detection_table(name, detected))
+    for file, path in detected.files.items():
+        print_named(console, file, path)
+
+
+def _detection_table(name: str, detected: Detected) -> RenderableType:
+    parts_of_split = ", ".join(f"{count} {part}" for part, count in detected.counts.items())
+    seed_text = "" if detected.seed is None else f", seed {detected.seed}"
     title = f"{escape_unprintable(name)}{seed_text}: {parts_of_split}"
+    details = detected.details
     parts: list[RenderableType] = [Text(_verdict_line(details), style="bold"), Text(title)]
     columns = details.get("columns")
     if columns:
         parts.append(_columns_table(columns))
     parts.extend(_power_lines(details.get("power")))
-    return Group(*parts, *warning_lines(notes))
+    return Group(*parts, *warning_lines(detected.notes))
 
 
 def _verdict_line(details: Mapping[str, Any]) -> str:
