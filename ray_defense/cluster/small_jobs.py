@@ -16,7 +16,7 @@ from ray_defense.execution.local import LocalWorker, run_train_job
 from ray_defense.execution.placement import Placement
 from ray_defense.execution.protocols import Backend, Metrics, TrainJob
 
-MAX_RETRIES = 3  # of a task whose process died: it resumes after the last finished epoch
+MAX_RETRIES = 3  # of a task whose process died: it resumes after the last checkpoint
 _POLL_S = 5.0
 
 

@@ -30,7 +30,7 @@ from ray_defense.execution.protocols import Backend, Metrics, TrainJob
 from ray_defense.execution.worker_group import WorkerGroup
 from ray_defense.store.artifacts import Artifact
 
-MAX_FAILURES = 3  # of the worker group: each restart resumes after the last finished epoch
+MAX_FAILURES = 3  # of the worker group: each restart resumes after the last checkpoint
 _ERROR = "error.json"
 
 

@@ -24,7 +24,7 @@ def slots_of_this_process(cpus_of_each: int) -> int:
     if limit.isdecimal():
         num_cpus = min(num_cpus, int(limit))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(_MOST, num_cpus // cpus_of_each, memory // _BYTES_OF_EACH))
+    return max(1, min(_MOST, num_cpus // cpus_of_each, round(memory / _BYTES_OF_EACH)))
 
 
 def run_side_by_side(calls: Sequence[Callable[[], None]], num_threads: int) -> None:

@@ -13,7 +13,6 @@ from ray_defense.data.text import shortened
 from ray_defense.detectors.decision.verdict import Verdict
 from ray_defense.stages.decide import DECISION_FILE, SPLIT, VERDICT_FILE
 from ray_defense.stages.detect import EVIDENCE
-from ray_defense.stages.ingest import INGEST
 from ray_defense.stages.summary import notes_of_stages
 from ray_defense.store.checked_files import read_checked_json
 from ray_defense.store.record import RECORD, read_record
@@ -66,7 +65,9 @@ def read_detection(split: Path) -> FinishedDetection:
         counts = {part: int(summary[f"num_{part}"]) for part in PARTS}
         details = _read_verdict(files[VERDICT_FILE]) if VERDICT_FILE in files else {}
         notes = tuple(map(str, notes_of_stages(folders)))
-        seed: int | None = read_record(split)["config"].get("seed")
+        record = read_record(split)
+        dataset = str(record["inputs"]["suspect"])
+        seed: int | None = record["config"].get("seed")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{str(split)!r} is no split of this version ({shortened(error, 100)}): run "
@@ -74,7 +75,7 @@ def read_detection(split: Path) -> FinishedDetection:
         ) from None
     return FinishedDetection(
         name=f"{SPLIT}/{split.name}",
-        dataset=folders[INGEST].name,
+        dataset=dataset,
         seed=seed,
         counts=counts,
         details=details,
