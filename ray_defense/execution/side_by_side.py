@@ -11,7 +11,8 @@ from ray_defense.core.usable_cpus import usable_cpus
 
 _MOST = 4  # calls at a time: each may hold data of some gigabytes
 _BYTES_OF_EACH = 4 << 30  # of the machine's memory, that a call may need
-_WAIT_S = 0.2
+_LOOK_S = 0.2
+_AGAIN_S = 5.0  # after which a thread that still runs is interrupted again
 
 
 def slots_of_this_process(cpus_of_each: int) -> int:
@@ -42,35 +43,53 @@ def run_side_by_side(calls: Sequence[Callable[[], None]], num_threads: int) -> N
         waiting.put(call)
     errors: list[BaseException] = []
 
-    def work() -> None:
+    def work(done: threading.Event) -> None:
         try:
             while not errors:
                 waiting.get_nowait()()
         except queue.Empty:
-            return
+            pass
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    threads = []
-    for _ in range(min(num_threads, len(calls))):
-        run = contextvars.copy_context().run
-        threads.append(threading.Thread(target=run, args=(work,), daemon=True))
+    workers = [_Worker(work) for _ in range(min(num_threads, len(calls)))]
     try:
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads) and not errors:
-            for thread in threads:
-                thread.join(_WAIT_S)
+        for worker in workers:
+            worker.start()
+        while not errors and not all(worker.has_ended(_LOOK_S) for worker in workers):
+            pass
     finally:
-        for thread in threads:
-            _end(thread)
+        for worker in workers:
+            worker.end()
     if errors:
         raise errors[0]
 
 
-def _end(thread: threading.Thread) -> None:
-    """Raises KeyboardInterrupt in a thread that runs, and waits for its end."""
-    if thread.ident is not None and thread.is_alive():
-        interrupt = ctypes.py_object(KeyboardInterrupt)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), interrupt)
-        thread.join()
+class _Worker:
+    """A thread that says when it has ended.
+
+    The caller never waits in `Thread.join`: of Python 3.11, an interrupt there makes a thread that
+    runs look as if it had ended.
+    """
+
+    def __init__(self, work: Callable[[threading.Event], None]):
+        self._done = threading.Event()
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(work, self._done), daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def has_ended(self, timeout_s: float) -> bool:
+        """Returns whether the thread has ended, after waiting so long at most."""
+        return self._done.wait(timeout_s) or not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Raises KeyboardInterrupt in the thread as long as it runs, and waits for its end."""
+        while self._thread.ident is not None and not self.has_ended(0.0):
+            interrupt = ctypes.py_object(KeyboardInterrupt)
+            ident = ctypes.c_ulong(self._thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, interrupt)
+            self.has_ended(_AGAIN_S)
