@@ -105,20 +105,18 @@ def run_train_job(worker: Worker, job: TrainJob[Any]) -> None:
         job.artifact.publish(seconds, checkpoint_bytes(job.artifact.scratch))
 
 
-def _train_in_threads(
-    train: Callable[[int], None], jobs: Sequence[TrainJob[Any]], num_threads: int
+def _call_in_threads(
+    function: Callable[[int], None], numbers: Sequence[int], *, num_threads: int, num_cpus: int
 ) -> None:
-    """Calls `train` with the number of each job, so many at a time."""
-    cpus_of_each = jobs[0].workers.cpus_per_worker
+    """Calls a function with each number, so many at a time, with so many threads of torch each."""
 
-    def train_in_thread(number: int) -> None:
+    def call(number: int) -> None:
         # A job leaves torch's number of threads as it was, and part of it holds for all threads.
-        torch.set_num_threads(cpus_of_each)
-        train(number)
+        torch.set_num_threads(num_cpus)
+        function(number)
 
-    with torch_threads(cpus_of_each):
-        calls = [partial(train_in_thread, number) for number in range(len(jobs))]
-        run_side_by_side(calls, num_threads)
+    with torch_threads(num_cpus):
+        run_side_by_side([partial(call, number) for number in numbers], num_threads)
 
 
 class LocalExecutor:
@@ -178,22 +176,24 @@ class LocalExecutor:
             except RayDefenseError as error:
                 errors[number] = error
 
-        num_threads = self._num_threads(jobs)
-        if num_threads == 1:
-            for number in range(len(jobs)):
-                train(number)
-        else:
-            _train_in_threads(train, jobs, num_threads)
+        groups: dict[int, list[int]] = {}
+        for number, job in enumerate(jobs):
+            groups.setdefault(job.workers.cpus_per_worker, []).append(number)
+        for num_cpus, numbers in groups.items():
+            num_threads = self._num_threads(num_cpus)
+            if num_threads > 1 and len(numbers) > 1:
+                _call_in_threads(train, numbers, num_threads=num_threads, num_cpus=num_cpus)
+            else:
+                for number in numbers:
+                    train(number)
         if errors:
             raise errors[min(errors)]
 
-    def _num_threads(self, jobs: Sequence[TrainJob[Any]]) -> int:
+    def _num_threads(self, num_cpus: int) -> int:
         """Returns how many jobs run at a time: one on a GPU, in a trial, and while FFCV reads."""
-        cpus = {job.workers.cpus_per_worker for job in jobs}
-        is_alone = self.device.type != "cpu" or self._on_epoch_end is not None
-        if is_alone or self.backend == "ffcv" or len(cpus) != 1 or len(jobs) == 1:
+        if self.device.type != "cpu" or self._on_epoch_end is not None or self.backend == "ffcv":
             return 1
-        return slots_of_this_process(*cpus)
+        return slots_of_this_process(num_cpus)
 
     def run_blocks(self, job: BlockJob[Any, Any]) -> None:
         missing = job.missing_blocks()

@@ -105,8 +105,11 @@ def test_jobs_side_by_side_run_at_once_and_leave_torch_as_it_was(tmp_path, monke
     before = torch.get_num_threads()
     runs: list[str] = []
     jobs = make_jobs(tmp_path, {"a": meet, "b": meet}, runs)
+    # A job that wants more threads of torch does not keep the others from each other.
+    larger = make_job(tmp_path, "larger", note_run, runs)
+    jobs.insert(1, replace(larger, workers=WorkerGroup(cpus_per_worker=2)))
     local_executor().train_side_by_side(jobs)
-    assert sorted(runs) == ["a", "b"]
+    assert sorted(runs) == ["a", "b", "larger"]
     assert all(job.artifact.exists for job in jobs)
     assert threads == [1, 1]
     assert torch.get_num_threads() == before
