@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_defense.data.suspect_dataset import SuspectDataset
 from ray_defense.detectors.near_copies import copies_of_earlier
-from ray_defense.scores.two_groups import fit_two_groups
+from ray_defense.detectors.two_groups import fit_two_groups
 
 _RARE = 0.9  # a rarity above which a sample may come to be flagged
 

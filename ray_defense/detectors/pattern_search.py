@@ -31,10 +31,10 @@ from ray_defense.detectors.pattern_turns import (
     turn_hard,
 )
 from ray_defense.detectors.required_models import NetworkInputs
+from ray_defense.detectors.two_groups import fit_rows
 from ray_defense.execution.protocols import Worker
 from ray_defense.models.file_names import WEIGHTS
 from ray_defense.models.weights import save_tensors
-from ray_defense.scores.two_groups import fit_rows
 from ray_defense.store.artifacts import Artifact
 
 if TYPE_CHECKING:

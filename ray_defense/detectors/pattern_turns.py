@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from ray_defense.core.random import permutation
+from ray_defense.detectors.two_groups import fit_rows
 from ray_defense.scores.enrichment import enrichment
-from ray_defense.scores.two_groups import fit_rows
 
 FEWEST_HIGHEST = 5  # images of a half among the highest scores
 _HARD_TURNS = 5  # by the share that fits best

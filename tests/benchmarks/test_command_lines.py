@@ -13,12 +13,15 @@ import pytest
 import benchmarks
 from benchmarks.__main__ import main, runnable_modules, study_titles
 from benchmarks.support import RESULTS
+from ray_defense.cli.commands.run import RUN
+from ray_defense.cli.parser import CommandParser
 from ray_defense.core.files import read_json
 
 WALKED = pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
 ALL_MODULES = [module.name for module in WALKED]
 RUNNABLE = list(itertools.chain.from_iterable(map(runnable_modules, study_titles())))
-STORED = sorted(RESULTS.rglob("*.json"))
+REPRODUCED = sorted(RESULTS.glob("reproduced/*/runs/*.json"))  # of `ray-defense reproduce`
+STORED = sorted(set(RESULTS.rglob("*.json")) - set(REPRODUCED))
 
 
 def import_command(module: str) -> Any:
@@ -82,3 +85,15 @@ def test_a_stored_result_says_where_it_was_measured(path: Path) -> None:
     result = read_json(path)
     assert set(result["machine"]) == {"cores", "cpu", "gpus", "shared", "system"}
     assert {"python", "ray", "torch", "ray_defense"} <= set(result["versions"])
+
+
+@pytest.mark.parametrize("path", REPRODUCED, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
+def test_a_reproduced_run_says_how_it_is_repeated_and_where_it_was_measured(path: Path) -> None:
+    run = read_json(path)
+    program, command, *words = shlex.split(run["command"])
+    assert (program, command) == ("ray-defense", "run")
+    parser = CommandParser("run", "")
+    RUN.add_options(parser)
+    assert parser.parse_args(words).recipe == run["recipe"]
+    assert run["machine"]
+    assert {"python", "torch", "ray_defense"} <= set(run["versions"])

@@ -15,7 +15,7 @@ from ray_defense.detectors.pattern_turns import (
     turn_hard,
     units,
 )
-from ray_defense.scores.two_groups import fit_two_groups
+from ray_defense.detectors.two_groups import fit_two_groups
 
 NUM_IMAGES, NUM_VALUES = 80, 10_000
 HAS_PATTERN = np.arange(NUM_IMAGES) % 5 < 2  # 32 images, as many in either half

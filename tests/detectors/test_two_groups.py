@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ray_defense.scores.two_groups import fit_rows, fit_two_groups
+from ray_defense.detectors.two_groups import fit_rows, fit_two_groups
 
 
 def draw(num_below: int, num_above: int, distance: float, seed: int = 0) -> np.ndarray:
