@@ -8,9 +8,12 @@ import ray
 from ray_defense.cluster.errors import describe_loss, original_error
 from ray_defense.cluster.patience import Patience
 from ray_defense.cluster.resources import gpus_for_each, largest_node_cpus
-from ray_defense.cluster.written_progress import progress_followed, write_progress
+from ray_defense.cluster.written_progress import (
+    progress_followed,
+    time_of_progress_ns,
+    write_progress,
+)
 from ray_defense.core.errors import InputError, RayDefenseError, RunError
-from ray_defense.execution.checkpoint import CHECKPOINT
 from ray_defense.execution.device import best_device
 from ray_defense.execution.local import LocalWorker, run_train_job
 from ray_defense.execution.placement import Placement
@@ -31,7 +34,7 @@ def train_side_by_side(
         jobs: The jobs.
         backend: Who reads the shards.
         placement: How they are spread over the cluster.
-        patience_s: How long there may be neither a checkpoint nor an end before all are given up.
+        patience_s: How long no job may end or finish an epoch before all are given up.
 
     Raises:
         InputError: For a job of several workers, or as a job raised it.
@@ -54,13 +57,13 @@ def train_side_by_side(
     errors = []
     waiting = list(references)
     patience = Patience(patience_s)
-    checkpoints = _checkpoint_times(jobs)
+    written = _times_of_progress(jobs)
     with progress_followed(jobs):
         while waiting:
             finished, waiting = ray.wait(waiting, timeout=_POLL_S)
-            times = _checkpoint_times(jobs)
-            if finished or times != checkpoints:
-                checkpoints = times
+            times = _times_of_progress(jobs)
+            if finished or times != written:
+                written = times
                 patience.news()
             patience.check(jobs[0].artifact.stage, "a process hangs, or no node has room for one")
             for reference in finished:
@@ -85,15 +88,8 @@ def _error_of(job: TrainJob[Any], error: BaseException) -> BaseException:
     )
 
 
-def _checkpoint_times(jobs: Sequence[TrainJob[Any]]) -> list[int]:
-    """Returns when each job last kept a checkpoint, in nanoseconds; 0 for a job without one."""
-    times = []
-    for job in jobs:
-        try:
-            times.append((job.artifact.scratch / CHECKPOINT).stat().st_mtime_ns)
-        except OSError:  # none yet, or the job is published
-            times.append(0)
-    return times
+def _times_of_progress(jobs: Sequence[TrainJob[Any]]) -> list[int]:
+    return [time_of_progress_ns(job.artifact) for job in jobs]
 
 
 class _Worker(LocalWorker):

@@ -20,6 +20,14 @@ def write_progress(artifact: Artifact, epoch: int, metrics: Metrics) -> None:
     write_json(artifact.scratch / _FILE, {"epoch": epoch, "metrics": metrics})
 
 
+def time_of_progress_ns(artifact: Artifact) -> int:
+    """Returns when an epoch was last written, in nanoseconds; 0 where none is."""
+    try:
+        return (artifact.scratch / _FILE).stat().st_mtime_ns
+    except OSError:  # none yet, or the artifact is published
+        return 0
+
+
 @contextlib.contextmanager
 def progress_followed(jobs: Sequence[TrainJob[Any]]) -> Iterator[None]:
     """Reports the progress that workers write, from a thread, as long as the body runs."""
