@@ -12,7 +12,6 @@ Shapes: M images, D values of local contrast, S starts.
 """
 
 from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -29,10 +28,10 @@ from ray_defense.detectors.pattern_turns import (
     Pattern,
     agreed,
     follow_to_end,
+    promising,
     scale_and_bias,
     scores_of,
     starts_of,
-    turn_hard,
 )
 from ray_defense.detectors.required_models import NetworkInputs
 from ray_defense.detectors.two_groups import fit_two_groups
@@ -132,23 +131,22 @@ class _Searching:
         return filters_2D, bias - filters_2D @ self.center_D
 
     def _candidates(self) -> Candidates:
-        """Returns the start, and where the most promising starts have led to by hard turns."""
+        """Returns where the search starts: what is most frequent over mirror images."""
         mean_D = self.contrasts_MD.mean(0)
         start_D = mean_D - self._mirrored(mean_D)
         key = self.reader.key("exemplars")
         starts_SD = starts_of(self.contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [Candidates.of(starts_SD[:1], sparse=sparse) for sparse in (False, True)]
-        for share, sparse in product(self.config.shares, (False, True)):
-            fewest = max(FEWEST_HIGHEST, int(share * len(self.contrasts_MD) / 2))
-            turned_SD = turn_hard(self.contrasts_MD, starts_SD, share, sparse=sparse)
-            own_SM = scores_of(self.contrasts_MD, turned_SD)
-            mirrored_SM = self._mirrored_scores(turned_SD, self.contrasts_MD)
-            enrichments = []
-            for own_M, mirrored_M in zip(own_SM, mirrored_SM, strict=True):
-                enrichments.append(enrichment(own_M, mirrored_M, fewest))
-            kept = np.argsort(enrichments, kind="stable")[::-1][: self.config.kept].copy()
-            candidates.append(Candidates.of(turned_SD[kept], sparse=sparse))
-        return Candidates.joined(candidates)
+        return promising(self.contrasts_MD, starts_SD, self.config, self._best_first)
+
+    def _best_first(self, turned_SD: torch.Tensor, share: float) -> torch.Tensor:
+        """Returns the numbers of patterns, the most enriched ones in front."""
+        fewest = max(FEWEST_HIGHEST, int(share * len(self.contrasts_MD) / 2))
+        own_SM = scores_of(self.contrasts_MD, turned_SD)
+        mirrored_SM = self._mirrored_scores(turned_SD, self.contrasts_MD)
+        enrichments = []
+        for own_M, mirrored_M in zip(own_SM, mirrored_SM, strict=True):
+            enrichments.append(enrichment(own_M, mirrored_M, fewest))
+        return torch.from_numpy(np.argsort(enrichments, kind="stable")[::-1].copy())
 
     def _mirrored_scores(self, units_SD: torch.Tensor, contrasts_MD: torch.Tensor) -> np.ndarray:
         """Returns how strongly the mirror images of images have patterns, float64 [S, M]."""

@@ -10,7 +10,6 @@ Shapes: M images of a label, D values of local contrast, C classes, S starts.
 """
 
 from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -25,10 +24,10 @@ from ray_defense.detectors.pattern_turns import (
     Pattern,
     agreed,
     follow_to_end,
+    promising,
     scale_and_bias,
     scores_of,
     starts_of,
-    turn_hard,
 )
 from ray_defense.detectors.required_models import NetworkInputs
 from ray_defense.detectors.two_groups import fit_rows
@@ -142,16 +141,15 @@ class _Searching:
     def _candidates(
         self, contrasts_MD: torch.Tensor, start_D: torch.Tensor, label: int
     ) -> Candidates:
-        """Returns the start, and where the most promising starts have led to by hard turns."""
+        """Returns where the search of a label starts: what parts its images best."""
+
+        def best_first(turned_SD: torch.Tensor, _: float) -> torch.Tensor:
+            separation_S = fit_rows(turned_SD @ contrasts_MD.T).separation_S
+            return separation_S.argsort(descending=True, stable=True)
+
         key = self.reader.key("exemplars", label)
         starts_SD = starts_of(contrasts_MD, start_D, self.config.exemplars, key)
-        candidates = [Candidates.of(starts_SD[:1], sparse=sparse) for sparse in (False, True)]
-        for share, sparse in product(self.config.shares, (False, True)):
-            turned_SD = turn_hard(contrasts_MD, starts_SD, share, sparse=sparse)
-            separation_S = fit_rows(turned_SD @ contrasts_MD.T).separation_S
-            kept = separation_S.argsort(descending=True, stable=True)[: self.config.kept]
-            candidates.append(Candidates.of(turned_SD[kept], sparse=sparse))
-        return Candidates.joined(candidates)
+        return promising(contrasts_MD, starts_SD, self.config, best_first)
 
     def _standardized(self, filters_CD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns filters and biases that give the other labels' samples median 0, deviation 1."""

@@ -14,6 +14,8 @@ move.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +23,9 @@ import torch
 from ray_defense.core.random import permutation
 from ray_defense.detectors.two_groups import fit_rows
 from ray_defense.scores.enrichment import enrichment
+
+if TYPE_CHECKING:
+    from ray_defense.detectors.pattern_detector import PatternSearch
 
 FEWEST_HIGHEST = 5  # images of a half among the highest scores
 _HARD_TURNS = 5  # by the share that fits best
@@ -34,6 +39,8 @@ _TO_DEVIATION = 1.4826  # from the median absolute deviation, for a normal law
 Halves = tuple[torch.Tensor, torch.Tensor]  # standard contrasts [M, D]
 # The reference scores [S, N] of patterns [S, D], which are compared with those of a half [M, D].
 Reference = Callable[[torch.Tensor, torch.Tensor], np.ndarray]
+# The numbers of patterns [S, D], those that are worth following in front, by the share they had.
+BestFirst = Callable[[torch.Tensor, float], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +123,29 @@ def turn_hard(
             difference_SD = only_outstanding(difference_SD)
         starts_SD = units(difference_SD)
     return starts_SD
+
+
+def promising(
+    contrasts_MD: torch.Tensor,
+    starts_SD: torch.Tensor,
+    search: "PatternSearch",
+    best_first: BestFirst,
+) -> Candidates:
+    """Returns the first start, and where the most promising starts have led to by hard turns.
+
+    Args:
+        contrasts_MD: Standard contrasts.
+        starts_SD: Rows of length 1.
+        search: The shares of the images that may have a pattern, and how many starts of each are
+            kept.
+        best_first: Ranks the patterns that the starts have led to.
+    """
+    candidates = [Candidates.of(starts_SD[:1], sparse=sparse) for sparse in (False, True)]
+    for share, sparse in product(search.shares, (False, True)):
+        turned_SD = turn_hard(contrasts_MD, starts_SD, share, sparse=sparse)
+        kept = best_first(turned_SD, share)[: search.kept]
+        candidates.append(Candidates.of(turned_SD[kept], sparse=sparse))
+    return Candidates.joined(candidates)
 
 
 def follow(contrasts_MD: torch.Tensor, candidates: Candidates) -> torch.Tensor:

@@ -31,7 +31,6 @@ class TwoGroups:
 
     posteriors_M: np.ndarray  # float64, of belonging to the upper group
     separation: float  # of the means, in standard deviations
-    log_likelihood: float
 
     @property
     def count(self) -> float:
@@ -65,7 +64,6 @@ def fit_two_groups(values_M: np.ndarray) -> TwoGroups | None:
     return TwoGroups(
         posteriors_M=groups.posteriors_SM[0].numpy(),
         separation=float(groups.separation_S[0]),
-        log_likelihood=float(groups.log_likelihood_S[0]),
     )
 
 

@@ -172,7 +172,7 @@ class LocalExecutor:
 
         def train(number: int) -> None:
             try:
-                self.train(jobs[number : number + 1])
+                self.train([jobs[number]])
             except RayDefenseError as error:
                 errors[number] = error
 
